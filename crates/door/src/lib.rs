@@ -1,0 +1,1 @@
+//! Doors for Linux: a descriptor that names a procedure in another process.

@@ -1,0 +1,1 @@
+//! libdoor: the C interface of doors.

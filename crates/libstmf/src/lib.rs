@@ -1,0 +1,1 @@
+//! libstmf: the C interface of the target framework (libstmf(3LIB)).

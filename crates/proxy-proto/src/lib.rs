@@ -1,0 +1,1 @@
+//! The protocol two nodes speak to serve each other's logical units. Pure.

@@ -1,0 +1,1 @@
+//! SCSI on the wire: CDBs, sense data, VPD and mode pages (SPC, SBC). Pure.

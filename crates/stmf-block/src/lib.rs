@@ -1,0 +1,1 @@
+//! Backing stores of logical units: files and block devices.

@@ -1,0 +1,1 @@
+//! The target framework as pure state machines: logical units, views, tasks, ALUA.

@@ -1,0 +1,1 @@
+//! State that survives: written whole, checksummed, refused when damaged.
