@@ -150,7 +150,7 @@ impl StateFile {
             .path
             .parent()
             .filter(|p| !p.as_os_str().is_empty())
-            .unwrap_or(Path::new("."));
+            .unwrap_or_else(|| Path::new("."));
         fsync(File::open(folder)?)?;
         Ok(())
     }
