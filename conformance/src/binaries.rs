@@ -8,12 +8,18 @@ use anyhow::{Context as _, Result, bail};
 /// Overrides the search: the folder that holds `stmfd`, `stmfproxyd`, `stmfadm`, `libdoor.so`, …
 pub const BIN_DIR_VARIABLE: &str = "LINTEL_BIN_DIR";
 
+static DIR: OnceLock<PathBuf> = OnceLock::new();
+
+/// Decides the folder, for a program that has just built it. The first decision stands.
+pub fn use_bin_dir(dir: &Path) {
+    DIR.get_or_init(|| dir.to_path_buf());
+}
+
 /// The folder with the programs and libraries of one build.
 ///
 /// # Errors
 /// When this executable's own path is unknown.
 pub fn bin_dir() -> Result<PathBuf> {
-    static DIR: OnceLock<PathBuf> = OnceLock::new();
     if let Some(dir) = DIR.get() {
         return Ok(dir.clone());
     }

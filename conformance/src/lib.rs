@@ -11,6 +11,7 @@
 //! | [`cutter`] | a TCP forwarder between the two transports that can be cut, stalled and restored |
 //! | [`initiator`] | a small blocking iSCSI initiator that can send what a real one would not |
 //! | [`tools`] | real initiators: libiscsi's tools and QEMU's, each with a time limit |
+//! | [`tgt`] | Debian's target, to check this harness and to compare with |
 //! | [`image`] | a real ext4 file system in a file, and its digest |
 //! | [`verify_job`] | a verifying writer and reader over `qemu-io`, with the longest stall it saw |
 //! | [`ports`], [`process`], [`wait`], [`binaries`] | ports, processes, deadlines, where the programs are |
@@ -32,6 +33,7 @@ pub mod ports;
 pub mod process;
 pub mod random;
 mod sys;
+pub mod tgt;
 pub mod tools;
 pub mod verify_job;
 pub mod wait;

@@ -1,3 +1,95 @@
-//! TODO
+//! Project tasks: `cargo xtask run | test | bench | spec`.
+#![deny(unsafe_code)]
 
-fn main() {}
+mod bench;
+mod build;
+mod check;
+mod packages;
+mod relay;
+mod run;
+mod spec;
+mod sys;
+mod test;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand, ValueEnum};
+
+/// Tasks of this workspace. Each prepares what it needs: nothing has to be installed or built before.
+#[derive(Debug, Parser)]
+#[command(name = "cargo xtask")]
+struct Arguments {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Builds everything and leaves a pair of nodes running on 127.0.0.1:3260 and :3261 until Ctrl-C.
+    Run {
+        /// Where state, logs and the logical unit's file are kept [default: target/lintel-run].
+        #[arg(long)]
+        dir: Option<PathBuf>,
+        /// Instead of staying: does real I/O through both portals, switches under load, and exits 0 or 1.
+        #[arg(long)]
+        check: bool,
+        /// What carries messages between the nodes.
+        #[arg(long, value_enum, default_value_t = TransportName::Stmfproxyd)]
+        transport: TransportName,
+    },
+    /// Installs missing system packages, builds, and runs every test.
+    Test,
+    /// Measures doors and iSCSI next to their peers, as ratios from one run.
+    Bench {
+        /// Rounds per measurement; the median counts.
+        #[arg(long, default_value_t = 5)]
+        rounds: u32,
+        #[command(subcommand)]
+        inner: Option<bench::Inner>,
+    },
+    /// Lists the rows of the specification with the test that covers each; fails on a required row without one.
+    Spec {
+        /// Also lists rows that no test covers yet and that are not required yet.
+        #[arg(long)]
+        all: bool,
+    },
+}
+
+/// The programs that can carry messages between the nodes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum TransportName {
+    /// Ours: mutually authenticated TLS.
+    Stmfproxyd,
+    /// `examples/proxy_relay.c`: plain TCP on loopback, in C, from the manual pages alone.
+    Relay,
+}
+
+fn main() -> ExitCode {
+    let done = match Arguments::parse().task {
+        Task::Run {
+            dir,
+            check: true,
+            transport,
+        } => check::run(dir.as_deref(), transport),
+        Task::Run {
+            dir,
+            check: false,
+            transport,
+        } => run::run(dir, transport),
+        Task::Test => test::run(),
+        Task::Bench { rounds, inner: None } => bench::run(rounds),
+        Task::Bench {
+            rounds,
+            inner: Some(inner),
+        } => bench::run_inner(rounds, inner),
+        Task::Spec { all } => spec::run(all),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}

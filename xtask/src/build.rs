@@ -1,0 +1,84 @@
+//! Calls of cargo.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+
+/// The cargo that started us, so that the same toolchain builds everything.
+fn cargo() -> Command {
+    let program = std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into());
+    let mut command = Command::new(program);
+    command.current_dir(root());
+    command
+}
+
+/// The root of the source tree.
+pub(crate) fn root() -> PathBuf {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    here.parent().unwrap_or(here).to_path_buf()
+}
+
+/// The target directory, wherever the user's settings put it.
+pub(crate) fn target_dir() -> Result<PathBuf> {
+    let output = cargo()
+        .args(["metadata", "--no-deps", "--format-version", "1"])
+        .output();
+    let output = output.context("cannot run cargo metadata")?;
+    let metadata: serde_json::Value = serde_json::from_slice(&output.stdout)
+        .with_context(|| format!("cargo metadata: {}", String::from_utf8_lossy(&output.stderr)))?;
+    let directory = metadata
+        .get("target_directory")
+        .and_then(serde_json::Value::as_str);
+    Ok(PathBuf::from(
+        directory.context("cargo metadata names no target directory")?,
+    ))
+}
+
+/// A build profile.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Profile {
+    Dev,
+    Release,
+}
+
+/// Builds every program and library; gives the folder they are in.
+pub(crate) fn workspace(profile: Profile) -> Result<PathBuf> {
+    let mut command = cargo();
+    command.args(["build", "--workspace"]);
+    if profile == Profile::Release {
+        command.arg("--release");
+    }
+    passed(command, "cargo build")?;
+    Ok(target_dir()?.join(if profile == Profile::Release {
+        "release"
+    } else {
+        "debug"
+    }))
+}
+
+/// `cargo test` of the whole workspace with the programs of `bin_dir`.
+pub(crate) fn test_workspace(bin_dir: &Path) -> Result<()> {
+    let mut command = cargo();
+    command.args(["test", "--workspace", "--no-fail-fast"]);
+    command.env(conformance::binaries::BIN_DIR_VARIABLE, bin_dir);
+    passed(command, "cargo test")
+}
+
+fn passed(mut command: Command, what: &str) -> Result<()> {
+    let status = command.status().with_context(|| format!("cannot run {what}"))?;
+    if !status.success() {
+        bail!("{what} failed ({status})");
+    }
+    Ok(())
+}
+
+/// Runs a step, printing its name and how long it took.
+pub(crate) fn step<T>(name: &str, work: impl FnOnce() -> Result<T>) -> Result<(T, Duration)> {
+    let start = Instant::now();
+    let value = work().with_context(|| name.to_owned())?;
+    let took = start.elapsed();
+    println!("  {name:<66} {:>8.3} s", took.as_secs_f64());
+    Ok((value, took))
+}
