@@ -293,3 +293,15 @@ impl fmt::Display for RequestDataError {
 }
 
 impl core::error::Error for RequestDataError {}
+
+/// Reasons of Reject that we use. RFC 7143 §11.17.1.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum RejectReason {
+    SnackReject = 0x03,
+    ProtocolError = 0x04,
+    CommandNotSupported = 0x05,
+    TooManyImmediateCommands = 0x06,
+    TaskInProgress = 0x07,
+    InvalidPduField = 0x09,
+}
