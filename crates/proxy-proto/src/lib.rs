@@ -28,6 +28,10 @@ pub mod handover;
 mod limits;
 mod message;
 mod peer;
+mod pieces;
+mod reassembly;
+mod requester;
+mod responder;
 mod time;
 
 pub use codec::{DataFrame, Envelope};
@@ -38,4 +42,6 @@ pub use message::*;
 pub use peer::{
     Channel, Conflict, FailoverError, LinkLoss, Peer, PeerConfig, PeerEvent, PeerStatistics, Route, Sealer,
 };
+pub use requester::{NewTask, Outcome, Requester, RequesterConfig, RequesterEvent, TaskRefused};
+pub use responder::{Responder, ResponderConfig, ResponderEvent, TaskKey, UnknownTask};
 pub use time::Instant;

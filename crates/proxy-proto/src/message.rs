@@ -354,7 +354,7 @@ pub enum Message {
         /// The data.
         data: Bytes,
     },
-    /// 17: the task has ended. Its last read data may come along: they end at `data_in_total`.
+    /// 17: the task has ended. Read data may come along, so that a small read is one message each way.
     Status {
         /// Task that ended.
         task: u64,
@@ -364,7 +364,9 @@ pub enum Message {
         sense: Vec<u8>,
         /// Bytes of read data the task has in all.
         data_in_total: u64,
-        /// The last of them, at offset `data_in_total - data.len()`.
+        /// Byte offset of `data`; `data_offset + data.len()` is at most `data_in_total`.
+        data_offset: u64,
+        /// Read data that comes along, usually the last piece; empty if none.
         data: Bytes,
     },
     /// 18: end this task without status.
@@ -416,4 +418,37 @@ pub enum Message {
         /// `None`: activated. Else it is not active here and will not be by this offer.
         error: Option<Refusal>,
     },
+}
+
+/// Who a message is for at the node that receives it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// [`crate::Peer`].
+    Control,
+    /// [`crate::Requester`]: the receiver asked for the task.
+    Requester,
+    /// [`crate::Responder`]: the receiver owns the logical unit.
+    Responder,
+}
+
+impl Message {
+    /// Who it is for.
+    #[must_use]
+    pub fn role(&self) -> Role {
+        match self {
+            Self::DataIn { .. }
+            | Self::R2t { .. }
+            | Self::Status { .. }
+            | Self::TaskAborted { .. }
+            | Self::TaskManagementDone { .. } => Role::Requester,
+            Self::Refused { task, .. } if *task != 0 => Role::Requester,
+            Self::ScsiCommand(_)
+            | Self::Credit { .. }
+            | Self::DataOut { .. }
+            | Self::AbortTask { .. }
+            | Self::TaskManagement(_)
+            | Self::SessionDestroy { .. } => Role::Responder,
+            _ => Role::Control,
+        }
+    }
 }

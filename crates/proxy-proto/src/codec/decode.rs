@@ -87,12 +87,12 @@ fn message(kind: u16, task: u64, r: &mut Reader<'_>, data: Bytes) -> Result<Mess
             Message::DataOut { task: number(task, r)?, offset, data }
         }
         kind::STATUS => {
-            let (status, data_in_total) = (r.u8()?, r.u64()?);
+            let (status, data_in_total, data_offset) = (r.u8()?, r.u64()?, r.u64()?);
             let sense = r.bytes(MAX_SENSE_BYTES, "sense")?.to_vec();
-            if (data.len() as u64) > data_in_total {
-                return Err(r.bad("data_in_total"));
+            if data_offset.checked_add(data.len() as u64).is_none_or(|end| end > data_in_total) {
+                return Err(r.bad("data_offset"));
             }
-            Message::Status { task: number(task, r)?, status, sense, data_in_total, data }
+            Message::Status { task: number(task, r)?, status, sense, data_in_total, data_offset, data }
         }
         kind::ABORT_TASK => Message::AbortTask { task: number(task, r)? },
         kind::TASK_ABORTED => Message::TaskAborted { task: number(task, r)? },

@@ -115,8 +115,8 @@ fn body(message: &Message, w: &mut Writer<'_>) {
         Message::R2t { offset, length, .. } => {
             w.u64(*offset).u32(*length);
         }
-        Message::Status { status, sense, data_in_total, .. } => {
-            w.u8(*status).u64(*data_in_total).bytes(sense, MAX_SENSE_BYTES);
+        Message::Status { status, sense, data_in_total, data_offset, .. } => {
+            w.u8(*status).u64(*data_in_total).u64(*data_offset).bytes(sense, MAX_SENSE_BYTES);
         }
         Message::TaskManagement(t) => task_management(t, w),
         Message::TaskManagementDone { response, .. } => {

@@ -102,10 +102,9 @@ pub struct Conflict {
 pub enum Route {
     /// Done; look at `poll_transmit` and `poll_event`.
     Consumed,
-    /// Give it to [`crate::Requester::handle`].
-    Requester(Message),
-    /// Give it to [`crate::Responder::handle`].
-    Responder(Message),
+    /// A message of the data path: give it to [`crate::Requester::handle`] or [`crate::Responder::handle`], as
+    /// [`Message::role`] says.
+    Data(Message),
 }
 
 /// What the daemon must know or do.

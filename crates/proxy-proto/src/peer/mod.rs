@@ -22,7 +22,7 @@ pub use sealer::Sealer;
 use crate::codec::Envelope;
 use crate::error::{Refusal, Rejected};
 use crate::handover::{NewOwner, OldOwner};
-use crate::message::{GuidBytes, Limits, LuRecord, Message, PortRecord};
+use crate::message::{GuidBytes, Limits, LuRecord, Message, PortRecord, Role};
 use crate::time::Instant;
 use alloc::collections::{BTreeMap, VecDeque};
 use alloc::string::String;
@@ -186,10 +186,9 @@ impl Peer {
             }
         }
         self.message_proves_link(now);
-        let route = match classify(&message) {
-            Class::Requester => Route::Requester(message),
-            Class::Responder => Route::Responder(message),
-            Class::Control => {
+        let route = match message.role() {
+            Role::Requester | Role::Responder => Route::Data(message),
+            Role::Control => {
                 if self.held.len() >= MAX_HELD {
                     self.lose_link(now, LinkLoss::MessageLost);
                     return Err(Rejected::OldLink);
@@ -320,29 +319,5 @@ impl Peer {
 
     fn refuse(&mut self, in_reply_to: u64, code: Refusal, epoch: u64) {
         self.send(&Message::Refused { in_reply_to, task: 0, code, epoch });
-    }
-}
-
-enum Class {
-    Control,
-    Requester,
-    Responder,
-}
-
-fn classify(message: &Message) -> Class {
-    match message {
-        Message::DataIn { .. }
-        | Message::R2t { .. }
-        | Message::Status { .. }
-        | Message::TaskAborted { .. }
-        | Message::TaskManagementDone { .. } => Class::Requester,
-        Message::Refused { task, .. } if *task != 0 => Class::Requester,
-        Message::ScsiCommand(_)
-        | Message::Credit { .. }
-        | Message::DataOut { .. }
-        | Message::AbortTask { .. }
-        | Message::TaskManagement(_)
-        | Message::SessionDestroy { .. } => Class::Responder,
-        _ => Class::Control,
     }
 }
