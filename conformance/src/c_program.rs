@@ -10,11 +10,11 @@ use crate::process::{self, Start};
 
 const COMPILER_LIMIT: Duration = Duration::from_secs(120);
 
-/// Compiles `source` (below the source root) into `program`, linked with `libdoor` and `libstmf` of the build.
+/// Compiles `sources` (below the source root) into `program`, linked with `libdoor` and `libstmf` of the build.
 ///
 /// # Errors
 /// When a file is missing or the compiler says anything: warnings are errors.
-pub fn compile(compiler: &str, source: &Path, program: &Path) -> Result<()> {
+pub fn compile(compiler: &str, sources: &[&Path], program: &Path) -> Result<()> {
     let root = binaries::source_root();
     let libraries = binaries::bin_dir()?;
     binaries::built("libdoor.so")?;
@@ -36,7 +36,7 @@ pub fn compile(compiler: &str, source: &Path, program: &Path) -> Result<()> {
         .arg(include("libstmf"))
         .arg("-o")
         .arg(program)
-        .arg(root.join(source))
+        .args(sources.iter().map(|source| root.join(source)))
         .arg("-L")
         .arg(&libraries)
         // libdoor first: it must stand before the C library in the search order to see open() and close().

@@ -14,6 +14,7 @@
 //! | [`tgt`] | Debian's target, to check this harness and to compare with |
 //! | [`image`] | a real ext4 file system in a file, and its digest |
 //! | [`verify_job`] | a verifying writer and reader over `qemu-io`, with the longest stall it saw |
+//! | [`writer`] | writes that count as kept once acknowledged, across killed daemons |
 //! | [`ports`], [`process`], [`wait`], [`binaries`] | ports, processes, deadlines, where the programs are |
 //!
 //! What this is *not*: a benchmark (see `cargo xtask bench`) and a place for unit tests. Nothing here uses a fixed
@@ -37,6 +38,7 @@ pub mod tgt;
 pub mod tools;
 pub mod verify_job;
 pub mod wait;
+pub mod writer;
 
 pub use cutter::Cutter;
 pub use initiator::{Initiator, Outcome};

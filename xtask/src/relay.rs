@@ -14,7 +14,7 @@ pub(crate) fn transport(name: TransportName, dir: &Path) -> Result<Transport> {
         TransportName::Stmfproxyd => Ok(Transport::Stmfproxyd),
         TransportName::Relay => {
             let program = dir.join("proxy_relay");
-            c_program::compile("cc", Path::new("examples/proxy_relay.c"), &program)
+            c_program::compile("cc", &[Path::new("examples/proxy_relay.c")], &program)
                 .context("cannot build examples/proxy_relay.c")?;
             Ok(Transport::Relay(program))
         }

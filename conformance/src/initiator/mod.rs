@@ -9,6 +9,7 @@ pub mod pdu;
 mod session;
 
 use std::collections::HashMap;
+use std::fmt;
 use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
@@ -22,6 +23,25 @@ use pdu::{Pdu, request, response};
 pub const INITIATOR_NAME: &str = "iqn.2026-11.org.example:conformance";
 
 const NO_TAG: u32 = 0xffff_ffff;
+
+/// The one failure that must never happen to an initiator: neither an answer nor a dropped connection in time.
+#[derive(Debug, Clone, Copy)]
+pub struct NoAnswer {
+    /// How long it waited.
+    pub waited: Duration,
+}
+
+impl fmt::Display for NoAnswer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "neither an answer nor a dropped connection within {} s",
+            self.waited.as_secs()
+        )
+    }
+}
+
+impl std::error::Error for NoAnswer {}
 
 /// Direction and amount of a command's data.
 #[derive(Debug, Clone, Copy)]
@@ -343,7 +363,7 @@ impl Initiator {
             }
             let left = end.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                bail!("no answer from the target within {:?}", self.limit);
+                return Err(NoAnswer { waited: self.limit }.into());
             }
             self.stream
                 .set_read_timeout(Some(left.max(Duration::from_millis(1))))?;
