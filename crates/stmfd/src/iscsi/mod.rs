@@ -1,0 +1,10 @@
+//! The iSCSI front end: sockets around the pure connection state machine of `iscsi-proto`.
+
+mod commands;
+mod connection;
+mod listener;
+mod sessions;
+
+pub(crate) use connection::ConnectionMessage;
+pub(crate) use listener::serve;
+pub(crate) use sessions::Sessions;
