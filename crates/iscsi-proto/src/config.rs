@@ -12,7 +12,8 @@ pub struct ConnectionConfig {
     pub max_recv_data_segment: u32,
     /// Most bytes of one solicited sequence, either direction [1 MiB]; the initiator may ask for less.
     pub max_burst: u32,
-    /// Most bytes of immediate data of one command [65536]; the initiator may ask for less.
+    /// Most bytes of immediate data of one command [65536]; the initiator may ask for less. An initiator that
+    /// does not negotiate it may send the standard's 65536 whatever is set here.
     pub first_burst: u32,
     /// Most R2Ts outstanding for one command [16]; the initiator may ask for fewer.
     pub max_outstanding_r2t: u16,

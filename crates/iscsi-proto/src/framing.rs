@@ -129,3 +129,72 @@ impl Framer {
         Ok(Some((header, additional, data_length)))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec::Vec;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::transmit::Transmit;
+
+    fn header(opcode: u8, words: usize) -> RawHeader {
+        let mut raw = [opcode; 48];
+        raw[4] = u8::try_from(words).unwrap();
+        raw
+    }
+
+    proptest! {
+        #[test]
+        fn what_the_sending_end_makes_the_receiving_end_takes(
+            pdus in prop::collection::vec((any::<u8>(), prop::collection::vec(any::<u8>(), 0..700)), 1..8),
+            header_digest in any::<bool>(),
+            data_digest in any::<bool>(),
+            step in 1usize..900,
+        ) {
+            let mut transmit = Transmit::default();
+            transmit.header_digest = header_digest;
+            transmit.data_digest = data_digest;
+            for (opcode, data) in &pdus {
+                transmit.begin(header(*opcode, 0), data.len());
+                let (head, tail) = data.split_at(data.len() / 3);
+                transmit.piece(Bytes::copy_from_slice(head));
+                transmit.piece(Bytes::copy_from_slice(tail));
+                transmit.end();
+            }
+            let mut stream = Vec::new();
+            while let Some(piece) = transmit.poll() {
+                stream.extend_from_slice(&piece);
+            }
+            let mut framer = Framer { header_digest, data_digest, ..Framer::new(700) };
+            let mut input = BytesMut::new();
+            let mut received = Vec::new();
+            for piece in stream.chunks(step) {
+                input.extend_from_slice(piece);
+                while let Some(pdu) = framer.next(&mut input).unwrap() {
+                    received.push((pdu.header[0], pdu.data.to_vec()));
+                }
+            }
+            prop_assert_eq!(received, pdus);
+            prop_assert!(input.is_empty());
+        }
+    }
+
+    #[test]
+    fn additional_headers_are_kept_apart_from_the_data() {
+        let mut raw = header(1, 2);
+        bhs::set_data_length(&mut raw, 5);
+        let mut input = BytesMut::from(&raw[..]);
+        input.extend_from_slice(b"additionaldata!\0\0\0next");
+        input.truncate(48 + 8 + 8 + 4);
+        let mut framer = Framer::new(8);
+        let pdu = framer.next(&mut input).unwrap().unwrap();
+        assert_eq!(
+            (&pdu.additional[..], &pdu.data[..]),
+            (&b"addition"[..], &b"aldat"[..])
+        );
+        assert_eq!(input.len(), 4);
+        assert_eq!(framer.wanted(&input), 44);
+    }
+}

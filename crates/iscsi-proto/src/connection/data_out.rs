@@ -87,6 +87,14 @@ impl Connection {
         Ok(())
     }
 
+    /// Says how many bytes write command `tag` is about, for the residual count. Without it that is what has
+    /// been asked for, which is the same unless the daemon asks for less because the initiator has less.
+    pub fn set_transfer_length(&mut self, tag: u32, bytes: u64) {
+        if let Some(task) = self.tasks.get_mut(&tag) {
+            task.transfer_length = Some(bytes);
+        }
+    }
+
     /// Starts the collections that fit in the budget, in order of arrival.
     pub(super) fn start_waiting(&mut self) {
         while let Some(&tag) = self.budget.waiting.front() {

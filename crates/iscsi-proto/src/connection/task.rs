@@ -19,6 +19,8 @@ pub(super) struct Task {
     pub(super) immediate: Bytes,
     /// Bytes the daemon has asked for in all, expected or not.
     pub(super) requested: u64,
+    /// Bytes the command is about, if the daemon has said so.
+    pub(super) transfer_length: Option<u64>,
     /// Bytes of the command's data collected before `collecting`.
     pub(super) collected: u32,
     /// R2Ts sent for the command.
@@ -134,7 +136,7 @@ impl Task {
     /// The residual of a command that ends with `data_in` bytes for the initiator.
     pub(super) fn residual(&self, data_in: u64) -> Residual {
         if self.write {
-            Residual::new(self.expected_out, self.requested)
+            Residual::new(self.expected_out, self.transfer_length.unwrap_or(self.requested))
         } else {
             Residual::new(self.expected_in, data_in)
         }
