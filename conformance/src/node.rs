@@ -163,6 +163,17 @@ impl Node {
         self.transport_command = Some(command);
     }
 
+    /// Makes the transport talk to another control door from its next start on.
+    pub fn use_control_for_transport(&mut self, control: &Path) {
+        let own = self.control().display().to_string();
+        let other = control.display().to_string();
+        if let Some(command) = &mut self.transport_command {
+            for argument in command.arguments.iter_mut().filter(|argument| **argument == own) {
+                argument.clone_from(&other);
+            }
+        }
+    }
+
     /// Further options for the next start of `stmfd`.
     pub fn set_options(&mut self, options: DaemonOptions) {
         self.options = options;

@@ -223,11 +223,7 @@ impl Pair {
             let dir = self.node(owner).dir();
             if !dir.join("cert.pem").exists() {
                 let start = Start::new("stmfproxyd generate-identity", &program).arg("generate-identity");
-                let start = start
-                    .arg("--cert")
-                    .arg(dir.join("cert.pem"))
-                    .arg("--key")
-                    .arg(dir.join("key.pem"));
+                let start = start.arg("--dir").arg(dir);
                 process::run_ok(start, PATIENCE)?;
             }
         }
