@@ -39,7 +39,7 @@ impl Resource {
     /// An empty description.
     pub(crate) fn described() -> Self {
         Self::Described {
-            create: CreateLu::default(),
+            create: Box::default(),
             texts: Vec::new(),
         }
     }
