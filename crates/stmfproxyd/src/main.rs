@@ -1,3 +1,20 @@
-//! TODO
+//! stmfproxyd: arguments to exit code.
+#![forbid(unsafe_code)]
 
-fn main() {}
+use clap::Parser;
+use std::process::ExitCode;
+use stmfproxyd::config::Arguments;
+use tracing_subscriber::EnvFilter;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let filter = EnvFilter::try_from_env("STMFPROXYD_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    match stmfproxyd::app::run(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
