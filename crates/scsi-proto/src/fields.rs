@@ -1,7 +1,5 @@
 //! Big-endian fields at fixed offsets.
 
-use alloc::vec::Vec;
-
 /// Reads fields of a structure whose length was checked before. A field beyond the end reads as zero.
 #[derive(Clone, Copy)]
 pub(crate) struct Fields<'a>(pub(crate) &'a [u8]);
@@ -40,7 +38,7 @@ pub(crate) fn put(data: &mut [u8], at: usize, field: &[u8]) {
 }
 
 /// Writes `value` big-endian into the four bytes at `at`, saturating.
-pub(crate) fn put_length32(data: &mut Vec<u8>, at: usize, value: usize) {
+pub(crate) fn put_length32(data: &mut [u8], at: usize, value: usize) {
     let value = u32::try_from(value).unwrap_or(u32::MAX);
     put(data, at, &value.to_be_bytes());
 }
