@@ -1,0 +1,91 @@
+//! `errno`: the only place where the engine's errors become numbers, and where panics end.
+#![allow(unsafe_code)]
+
+use std::io;
+use std::os::raw::c_int;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use engine::engine::{AttachError, CallError, CredentialError, FinishError};
+
+/// An `errno` value to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Errno(pub(crate) c_int);
+
+impl Errno {
+    /// What the C library said last.
+    pub(crate) fn last() -> Self {
+        // SAFETY: the C library's errno of this thread is always there to be read.
+        Self(unsafe { *libc::__errno_location() })
+    }
+
+    /// Stores the value for the caller.
+    pub(crate) fn set(self) {
+        // SAFETY: the C library's errno of this thread is always there to be written.
+        unsafe { *libc::__errno_location() = self.0 }
+    }
+}
+
+impl From<io::Error> for Errno {
+    fn from(error: io::Error) -> Self {
+        Self(error.raw_os_error().unwrap_or(libc::EIO))
+    }
+}
+
+/// door_call(3C), ERRORS.
+pub(crate) fn of_call(error: CallError) -> Errno {
+    match error {
+        CallError::Revoked | CallError::NotADoor => Errno(libc::EBADF),
+        CallError::Interrupted => Errno(libc::EINTR),
+        CallError::Again => Errno(libc::EAGAIN),
+        CallError::TimedOut => Errno(libc::ETIMEDOUT),
+        CallError::TooBig => Errno(libc::ENOBUFS),
+        CallError::ArgumentTooLarge => Errno(libc::E2BIG),
+        CallError::DescriptorsRefused => Errno(libc::ENOTSUP),
+        CallError::TooManyDescriptors => Errno(libc::ENFILE),
+        CallError::OutOfDescriptors => Errno(libc::EMFILE),
+        CallError::ReplyTooBig { .. } => Errno(libc::EOVERFLOW),
+        CallError::Os(error) => error.into(),
+        _ => Errno(libc::EIO), // the enum is open; the mirror test of this module names every variant known today
+    }
+}
+
+/// door_return(3C), ERRORS. `NoCaller` is not an error there and never gets here.
+pub(crate) fn of_finish(error: FinishError) -> Errno {
+    match error {
+        FinishError::TooBig => Errno(libc::E2BIG),
+        FinishError::OutOfDescriptors => Errno(libc::EMFILE),
+        FinishError::BadDescriptor | FinishError::NoCaller => Errno(libc::EINVAL),
+        FinishError::Os(error) => error.into(),
+    }
+}
+
+/// door_ucred(3C), ERRORS.
+pub(crate) fn of_credential(error: CredentialError) -> Errno {
+    match error {
+        CredentialError::CallerGone => Errno(libc::EINVAL),
+        CredentialError::Unproven => Errno(libc::EAGAIN),
+        CredentialError::Os(error) => error.into(),
+        _ => Errno(libc::EIO),
+    }
+}
+
+/// fattach(3C) and fdetach(3C), ERRORS.
+pub(crate) fn of_attach(error: AttachError) -> Errno {
+    io::Error::from(error).into()
+}
+
+/// Runs the body of an export: an error or a panic becomes `errno` and -1.
+pub(crate) fn guard(body: impl FnOnce() -> Result<c_int, Errno>) -> c_int {
+    match caught(body) {
+        Ok(value) => value,
+        Err(errno) => {
+            errno.set();
+            -1
+        }
+    }
+}
+
+/// Runs `body`; a panic, which would be a bug of ours, becomes `EIO` instead of unwinding into C.
+pub(crate) fn caught<T>(body: impl FnOnce() -> Result<T, Errno>) -> Result<T, Errno> {
+    catch_unwind(AssertUnwindSafe(body)).unwrap_or(Err(Errno(libc::EIO)))
+}

@@ -1,0 +1,415 @@
+//! Server threads: `door_return`, the loop it comes back to, `door_bind` and `door_unbind`.
+//!
+//! A thread that calls `door_return` for the first time enters [`serve`] and stays there for good: every procedure
+//! runs above that frame, and the `door_return` that ends it drops everything above. What the thread owns lives in its
+//! [`Worker`], reached through thread-specific data, never on the stack: see [`crate::trampoline`].
+#![allow(unsafe_code)]
+
+use std::cell::Cell;
+use std::ffi::{c_char, c_int, c_uint, c_void};
+use std::os::fd::BorrowedFd;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use engine::engine as doors;
+use engine::engine::{Claimed, FinishError, Pool, ServerThread, Stopped};
+
+use crate::cancel::{self, CancelState};
+use crate::create::Depletion;
+use crate::descriptor::{self, Outgoing};
+use crate::errno::{Errno, caught, guard, of_finish};
+use crate::memory;
+use crate::trampoline;
+use crate::types::{DOOR_UNREF_DATA, DoorDesc, ServerProcedure};
+
+/// What one thread needs to serve doors.
+struct Worker {
+    thread: ServerThread,
+    /// The invocation this thread runs, or has just answered and not yet given back.
+    invocation: Option<Claimed>,
+    /// True from the start of the procedure until `door_return` has succeeded.
+    in_procedure: bool,
+    /// The array the procedure sees as `dp`.
+    descriptors: Vec<DoorDesc>,
+    /// Stack pointer stored by `trampoline::invoke`; NULL while this thread has no [`serve`] frame.
+    save: *mut c_void,
+    cancel_state: CancelState,
+    /// [`FORKS`] when `thread` was made.
+    forks: u32,
+}
+
+/// Counts how often this process is the child of a fork: what was made before belongs to the parent.
+static FORKS: AtomicU32 = AtomicU32::new(0);
+
+thread_local! {
+    static CURRENT: Cell<*mut Worker> = const { Cell::new(std::ptr::null_mut()) };
+}
+
+/// How many forks lie between the first process that loaded this library and this one.
+pub(crate) fn forks() -> u32 {
+    static ONCE: OnceLock<()> = OnceLock::new();
+    extern "C" fn in_child() {
+        FORKS.fetch_add(1, Ordering::Relaxed);
+    }
+    ONCE.get_or_init(|| {
+        // SAFETY: the handler only counts.
+        unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
+        doors::set_cancel_hook(cancel::cancel);
+    });
+    FORKS.load(Ordering::Relaxed)
+}
+
+/// Key whose destructor ends the thread's part in doors: its client, if it has one, gets `EINTR`.
+fn key() -> Result<libc::pthread_key_t, Errno> {
+    static KEY: OnceLock<Option<libc::pthread_key_t>> = OnceLock::new();
+    unsafe extern "C" fn end_of_thread(worker: *mut c_void) {
+        CURRENT.set(std::ptr::null_mut());
+        // SAFETY: `Worker::current_or_new` stored a pointer from `Box::into_raw`, and it is the last user.
+        let worker = unsafe { Box::from_raw(worker.cast::<Worker>()) };
+        let _ = caught(|| {
+            drop(worker);
+            Ok(())
+        });
+    }
+    KEY.get_or_init(|| {
+        let mut key = 0;
+        // SAFETY: `key` outlives the call and the destructor has the right type.
+        (unsafe { libc::pthread_key_create(&raw mut key, Some(end_of_thread)) } == 0).then_some(key)
+    })
+    .ok_or(Errno(libc::EAGAIN))
+}
+
+impl Worker {
+    /// This thread's record, if it has ever had to do with serving.
+    fn current<'a>() -> Option<&'a mut Self> {
+        // SAFETY: only this thread knows the pointer, it is valid until the thread ends, and no function of this
+        // module holds the reference across a call into application code.
+        unsafe { CURRENT.get().as_mut() }
+    }
+
+    fn current_or_new<'a>() -> Result<&'a mut Self, Errno> {
+        if let Some(worker) = Self::current() {
+            return Ok(worker);
+        }
+        let key = key()?;
+        let worker = Box::into_raw(Box::new(Self {
+            thread: ServerThread::new(cancel::token())?,
+            invocation: None,
+            in_procedure: false,
+            descriptors: Vec::new(),
+            save: std::ptr::null_mut(),
+            cancel_state: cancel::DISABLED,
+            forks: forks(),
+        }));
+        // SAFETY: the key exists, and its destructor takes what is stored here.
+        if unsafe { libc::pthread_setspecific(key, worker.cast()) } != 0 {
+            // SAFETY: made by `Box::into_raw` a moment ago and told to nobody.
+            drop(unsafe { Box::from_raw(worker) });
+            return Err(Errno(libc::ENOMEM));
+        }
+        CURRENT.set(worker);
+        // SAFETY: as in `current`.
+        Ok(unsafe { &mut *worker })
+    }
+
+    /// After a fork: the record is a copy of what the parent's thread had.
+    fn is_inherited(&self) -> bool {
+        self.forks != forks()
+    }
+
+    /// Gives the copy up and starts afresh in this process.
+    fn renew(&mut self) -> Result<(), Errno> {
+        self.invocation = None;
+        self.in_procedure = false;
+        self.thread = ServerThread::new(cancel::token())?;
+        self.forks = forks();
+        Ok(())
+    }
+}
+
+/// Asks about the invocation the procedure of this thread is running. `EINVAL` outside one.
+pub(crate) fn with_invocation<T>(ask: impl FnOnce(&Claimed) -> Result<T, Errno>) -> Result<T, Errno> {
+    let worker = Worker::current().ok_or(Errno(libc::EINVAL))?;
+    match &worker.invocation {
+        Some(invocation) if worker.in_procedure && !worker.is_inherited() => ask(invocation),
+        _ => Err(Errno(libc::EINVAL)),
+    }
+}
+
+/// The pool this thread is bound to. `EBADF` if none.
+pub(crate) fn with_binding<T>(ask: impl FnOnce(&Arc<Pool>) -> Result<T, Errno>) -> Result<T, Errno> {
+    let worker = Worker::current().ok_or(Errno(libc::EBADF))?;
+    match worker.thread.binding() {
+        Some(pool) if !worker.is_inherited() => ask(pool),
+        _ => Err(Errno(libc::EBADF)),
+    }
+}
+
+/// Binds this thread to a pool, from its next park on.
+pub(crate) fn bind_to(pool: Arc<Pool>) -> Result<(), Errno> {
+    let worker = Worker::current_or_new()?;
+    if worker.is_inherited() {
+        worker.renew()?;
+    }
+    worker.thread.bind(Some(pool));
+    Ok(())
+}
+
+/// `door_bind`: this thread serves the private door `did` only. door_bind(3C).
+#[unsafe(no_mangle)]
+pub(crate) extern "C" fn door_bind(did: c_int) -> c_int {
+    guard(|| {
+        let pool = doors::pool_of(descriptor::borrow(did)?)?;
+        bind_to(pool)?;
+        Ok(0)
+    })
+}
+
+/// `door_unbind`: this thread serves the process pool again. door_bind(3C).
+#[unsafe(no_mangle)]
+pub(crate) extern "C" fn door_unbind() -> c_int {
+    guard(|| unbind().map(|()| 0))
+}
+
+/// Undoes [`bind_to`]. `EBADF` if the thread is not bound.
+pub(crate) fn unbind() -> Result<(), Errno> {
+    let worker = Worker::current().ok_or(Errno(libc::EBADF))?;
+    if worker.thread.binding().is_none() {
+        return Err(Errno(libc::EBADF));
+    }
+    if worker.is_inherited() {
+        return worker.renew(); // a copy of the parent's binding goes with the rest
+    }
+    worker.thread.bind(None);
+    Ok(())
+}
+
+/// Where a successful `door_return` goes.
+enum Next {
+    /// Back to the [`serve`] frame of this thread, which stored this stack pointer.
+    Resume(*mut c_void),
+    /// Into a new one.
+    Enter,
+}
+
+/// `door_return`: answers the invocation of this thread and waits for the next one. door_return(3C).
+///
+/// Returns only on failure, and the thread still owns the invocation then.
+///
+/// # Safety
+/// `data` and `desc` are what the application says they are, or unmapped, which is noticed. No frame of the thread
+/// above its first `door_return` may need to be unwound.
+#[unsafe(no_mangle)]
+pub(crate) unsafe extern "C-unwind" fn door_return(
+    data: *mut c_char,
+    size: usize,
+    desc: *mut DoorDesc,
+    n: c_uint,
+) -> c_int {
+    let state = cancel::disable();
+    match answer(state, data.cast(), size, desc, n) {
+        Ok((next, aborted)) => {
+            if aborted {
+                // The caller's abort may have left a cancellation pending. It must end this thread now, not in the
+                // middle of somebody else's invocation.
+                cancel::act_on_pending(state);
+            }
+            match next {
+                // SAFETY: stored by the `invoke` below this frame; C code and this frame own nothing.
+                Next::Resume(save) => unsafe { trampoline::resume(save) },
+                Next::Enter => serve(),
+            }
+        }
+        Err(errno) => {
+            cancel::restore(state);
+            errno.set();
+            -1
+        }
+    }
+}
+
+/// The part of `door_return` that can fail. True beside the way to go: the caller had given up.
+fn answer(
+    state: CancelState,
+    data: *const u8,
+    size: usize,
+    desc: *const DoorDesc,
+    n: c_uint,
+) -> Result<(Next, bool), Errno> {
+    caught(|| {
+        let worker = Worker::current_or_new()?;
+        if worker.is_inherited() {
+            if worker.thread.binding().is_some() {
+                return Err(Errno(libc::EINVAL));
+            }
+            worker.renew()?;
+        }
+        let mut aborted = false;
+        match &mut worker.invocation {
+            Some(invocation) if worker.in_procedure => {
+                aborted = finish(invocation, data, size, desc, n)?;
+                worker.in_procedure = false;
+            }
+            _ => Outgoing::read(desc, n)?.release(),
+        }
+        worker.cancel_state = state;
+        Ok((if worker.save.is_null() { Next::Enter } else { Next::Resume(worker.save) }, aborted))
+    })
+}
+
+/// Sends the result. True if there was nobody to send it to.
+fn finish(
+    invocation: &mut Claimed,
+    data: *const u8,
+    size: usize,
+    desc: *const DoorDesc,
+    n: c_uint,
+) -> Result<bool, Errno> {
+    if invocation.is_cancelled() {
+        Outgoing::read(desc, n)?.release();
+        return Ok(invocation.finish(&[], &[]).is_err());
+    }
+    if invocation.is_unreferenced() && (size > 0 || n > 0) {
+        return Err(Errno(libc::E2BIG));
+    }
+    let outgoing = if n as usize > crate::types::DESCRIPTORS_MAX {
+        return Err(Errno(libc::E2BIG));
+    } else if size > 0 && !in_argument(invocation, data, size) && !memory::readable(data.cast(), size) {
+        return Err(Errno(libc::EFAULT));
+    } else {
+        Outgoing::read(desc, n)?
+    };
+    outgoing.check()?;
+    // SAFETY: found readable; the application must not change it before `door_return` is done with it.
+    let bytes = if size == 0 { &[] } else { unsafe { std::slice::from_raw_parts(data, size) } };
+    let list;
+    let descriptors: &[BorrowedFd<'_>] = if n == 0 {
+        &[]
+    } else {
+        list = outgoing.borrowed();
+        &list
+    };
+    match invocation.finish(bytes, descriptors) {
+        Ok(()) => {
+            outgoing.release();
+            Ok(false)
+        }
+        Err(FinishError::NoCaller) => {
+            outgoing.release();
+            Ok(true)
+        }
+        Err(error) => {
+            if matches!(error, FinishError::BadDescriptor) {
+                outgoing.release();
+            }
+            Err(of_finish(error))
+        }
+    }
+}
+
+/// True if the result lies within the argument, as many procedures answer in place.
+fn in_argument(invocation: &Claimed, data: *const u8, size: usize) -> bool {
+    let argument = invocation.argument().as_ptr_range();
+    argument.contains(&data) && size <= argument.end.addr() - data.addr()
+}
+
+/// One invocation, as plain values: nothing here needs to be dropped.
+#[derive(Clone, Copy)]
+struct Ready {
+    save: *mut *mut c_void,
+    procedure: ServerProcedure,
+    cookie: *mut c_void,
+    argp: *mut c_char,
+    size: usize,
+    descriptors: *mut DoorDesc,
+    n: c_uint,
+    cancel_state: CancelState,
+    depletion: Depletion,
+}
+
+/// Serves for the rest of the thread's life. Called with cancellation disabled.
+///
+/// `pthread_exit` and cancellation unwind through this frame, so it owns nothing.
+fn serve() -> ! {
+    loop {
+        let Ok(ready) = next_invocation() else { cancel::exit() };
+        cancel::restore(ready.cancel_state);
+        crate::create::make_threads(ready.depletion);
+        // SAFETY: `save` lies in this thread's `Worker`; the procedure is the one given to door_create, and its
+        // arguments live in the `Worker` until the next invocation is asked for.
+        let ended = unsafe {
+            trampoline::invoke(
+                ready.save,
+                ready.procedure,
+                ready.cookie,
+                ready.argp,
+                ready.size,
+                ready.descriptors,
+                ready.n,
+            )
+        };
+        if ended != trampoline::ANSWERED {
+            // The procedure returned without door_return: the thread ends, and its client is told by the destructor.
+            cancel::disable();
+            cancel::exit();
+        }
+    }
+}
+
+/// Gives the last invocation back and waits for the next.
+fn next_invocation() -> Result<Ready, Errno> {
+    caught(|| {
+        let worker = Worker::current().ok_or(Errno(libc::EINVAL))?;
+        worker.descriptors.clear();
+        if let Some(answered) = worker.invocation.take() {
+            worker.thread.retire(answered);
+        }
+        let mut claimed = match worker.thread.park() {
+            Ok(claimed) => claimed,
+            Err(Stopped) if worker.is_inherited() => {
+                worker.renew()?;
+                worker.thread.park().map_err(|Stopped| Errno(libc::EINVAL))?
+            }
+            Err(Stopped) => return Err(Errno(libc::EINVAL)),
+        };
+        worker.descriptors.extend(claimed.take_descriptors().into_iter().map(descriptor::hand_over));
+        let depletion = if claimed.depleted() { Depletion::of(&claimed) } else { Depletion::None };
+        let claimed = worker.invocation.insert(claimed);
+        let unreferenced = claimed.is_unreferenced();
+        let argument = claimed.argument_mut();
+        let size = argument.len();
+        let argp = if unreferenced {
+            DOOR_UNREF_DATA
+        } else if size == 0 {
+            std::ptr::null_mut()
+        } else {
+            argument.as_mut_ptr().cast()
+        };
+        worker.in_procedure = true;
+        let n = worker.descriptors.len();
+        Ok(Ready {
+            save: &raw mut worker.save,
+            procedure: crate::create::procedure(claimed.procedure_address()).ok_or(Errno(libc::EINVAL))?,
+            cookie: crate::create::cookie(claimed.cookie()),
+            argp,
+            size,
+            descriptors: if n == 0 { std::ptr::null_mut() } else { worker.descriptors.as_mut_ptr() },
+            n: c_uint::try_from(n).unwrap_or(0),
+            cancel_state: worker.cancel_state,
+            depletion,
+        })
+    })
+}
+
+/// Start of a thread this library makes: cancellation disabled, as on Solaris, then into the pool.
+pub(crate) unsafe extern "C-unwind" fn server_thread(_argument: *mut c_void) -> *mut c_void {
+    cancel::disable();
+    join_pool()
+}
+
+/// Parks this thread for good; comes back only if it cannot.
+pub(crate) fn join_pool() -> *mut c_void {
+    // SAFETY: no data and no descriptors.
+    unsafe { door_return(std::ptr::null_mut(), 0, std::ptr::null_mut(), 0) };
+    std::ptr::null_mut()
+}
