@@ -47,8 +47,12 @@ pub(crate) struct Login {
     target_portal_group_tag: u16,
     negotiation: Negotiation,
     stage: Stage,
-    /// The first request; later ones must agree with it.
+    /// The first request has said in which stage login starts.
+    has_stage: bool,
+    /// The first request; later ones must agree with it, but for the task tag, which some initiators count up.
     first: Option<bhs::LoginRequest>,
+    /// Task tag of the request to be answered.
+    task_tag: u32,
     received: TextBuffer,
     reply: Outgoing,
     /// Request and text that wait for the daemon's verdict.
@@ -66,7 +70,9 @@ impl Login {
             target_portal_group_tag,
             negotiation: Negotiation::new(limits),
             stage: Stage::Security,
+            has_stage: false,
             first: None,
+            task_tag: RESERVED_TAG,
             received: TextBuffer::default(),
             reply: Outgoing::default(),
             waiting: None,
@@ -99,7 +105,7 @@ impl Login {
             current_stage: self.stage as u8,
             isid: first.isid,
             tsih: first.tsih,
-            initiator_task_tag: first.initiator_task_tag,
+            initiator_task_tag: self.task_tag,
             status: status.class_and_detail(),
             ..bhs::LoginResponse::default()
         }
@@ -143,29 +149,30 @@ impl Login {
 
     /// Header rules, against the stage and the first request.
     fn check(&mut self, header: &bhs::LoginRequest) -> Result<(), LoginStatus> {
+        self.task_tag = header.initiator_task_tag;
+        let first = *self.first.get_or_insert(*header);
         let stage = match header.current_stage {
             0 => Stage::Security,
             1 => Stage::Operational,
-            _ => return Err(self.remember(header, LoginStatus::InitiatorError)),
+            _ => return Err(LoginStatus::InitiatorError),
         };
-        if let Some(first) = &self.first {
+        if self.has_stage {
             let same = first.isid == header.isid
                 && first.tsih == header.tsih
                 && first.cid == header.cid
-                && first.initiator_task_tag == header.initiator_task_tag
                 && self.stage == stage;
             if !same {
                 return Err(LoginStatus::InitiatorError);
             }
         } else {
-            self.first = Some(*header);
             self.stage = stage;
+            self.has_stage = true;
             if header.version_min > 0 {
                 return Err(LoginStatus::UnsupportedVersion);
             }
-            if header.initiator_task_tag == RESERVED_TAG {
-                return Err(LoginStatus::InitiatorError);
-            }
+        }
+        if header.initiator_task_tag == RESERVED_TAG {
+            return Err(LoginStatus::InitiatorError);
         }
         let next_is_valid =
             header.next_stage == FULL_FEATURE || (header.next_stage == 1 && stage == Stage::Security);
@@ -173,12 +180,6 @@ impl Login {
             return Err(LoginStatus::InitiatorError);
         }
         Ok(())
-    }
-
-    /// Keeps the first request for the refusal that answers it.
-    fn remember(&mut self, header: &bhs::LoginRequest, status: LoginStatus) -> LoginStatus {
-        self.first.get_or_insert(*header);
-        status
     }
 
     /// Deals with a whole text and answers.

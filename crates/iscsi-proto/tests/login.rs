@@ -320,7 +320,7 @@ fn later_requests_must_agree_with_the_first() {
         bhs::LoginRequest { tsih: 3, ..base },
         bhs::LoginRequest { cid: 2, ..base },
         bhs::LoginRequest {
-            initiator_task_tag: 8,
+            initiator_task_tag: common::NONE,
             ..base
         },
         bhs::LoginRequest {
@@ -337,6 +337,26 @@ fn later_requests_must_agree_with_the_first() {
     ] {
         refused(open(), base, &text(&[pair]), LoginStatus::InitiatorError);
     }
+}
+
+#[test]
+fn a_task_tag_that_counts_up_is_answered_with_the_tag_it_came_with() {
+    let mut initiator = initiator();
+    initiator
+        .send(initiator.login_header(1, None).encode(), &text(NAMES))
+        .unwrap();
+    initiator.event();
+    initiator.grant();
+    initiator.one();
+    let next = bhs::LoginRequest {
+        initiator_task_tag: 8,
+        ..initiator.login_header(1, Some(3))
+    };
+    initiator.send(next.encode(), &[]).unwrap();
+    assert_eq!(
+        bhs::LoginResponse::decode(&initiator.one().header).initiator_task_tag,
+        8
+    );
 }
 
 #[test]
