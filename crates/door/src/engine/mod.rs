@@ -49,7 +49,174 @@
 //! their own at first use. Nothing has to be called. Objects of the parent's engine ([`ServerThread`], [`Claimed`]) are inert
 //! in the child: `park` gives `Stopped`, `finish` gives `FinishError::NoCaller`.
 
-mod stub;
-pub use stub::*;
+mod call;
+mod claimed;
+mod client;
+mod identity;
+mod internal;
+mod layout;
+mod link;
+mod object;
+mod path;
+mod pool;
+mod server;
+mod spin;
+mod thread;
+mod undertaker;
+mod wait;
+mod wire;
+
+use std::any::Any;
+use std::fmt;
+use std::io;
+use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
+use std::path::Path;
+use std::sync::Arc;
+
+pub use call::{CallFailure, CallReply, CallRequest, DescriptorCheck, ReplySink, call, call_target, forget, set_descriptor_check};
+pub use claimed::{Claimed, FinishError};
+pub use client::Target;
+pub use identity::Credentials;
+pub use path::{AttachOptions, DeadDoor};
+pub use pool::Pool;
+pub use thread::{ServerThread, Stopped, set_cancel_hook};
+
 pub use crate::error::{AttachError, CallError, CredentialError};
 pub use crate::info::{Attributes, DoorInfo, Limits};
+pub use crate::sys::memory::{Source, VecSink};
+
+/// Greatest number of descriptors with a call or a reply.
+pub const MAX_DESCRIPTORS: usize = 1024;
+
+/// What a door is made from.
+pub struct DoorSpec {
+    /// Attributes; none of the output ones.
+    pub attributes: Attributes,
+    /// Told by [`info`]; not used otherwise.
+    pub procedure_address: u64,
+    /// Told by [`info`]; not used otherwise.
+    pub cookie: u64,
+    /// Limits on requests.
+    pub limits: Limits,
+    /// Handed out by [`Claimed::procedure`]; not used otherwise.
+    pub procedure: Option<Arc<dyn Any + Send + Sync>>,
+}
+
+impl fmt::Debug for DoorSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DoorSpec").field("attributes", &self.attributes).finish_non_exhaustive()
+    }
+}
+
+fn error(errno: i32) -> io::Error {
+    io::Error::from_raw_os_error(errno)
+}
+
+/// The door of this process behind `fd`, or `EBADF` if it is no door, or `foreign` if it is not ours.
+fn ours(fd: BorrowedFd<'_>, foreign: i32) -> io::Result<Arc<object::DoorObject>> {
+    if !is_door(fd) {
+        return Err(error(libc::EBADF));
+    }
+    server::own_door(fd).map(|export| Arc::clone(&export.door)).ok_or_else(|| error(foreign))
+}
+
+/// Makes a door.
+///
+/// # Errors
+/// `EINVAL` for attributes that contradict each other or are for output only; `EMFILE`.
+pub fn create(spec: DoorSpec) -> io::Result<OwnedFd> {
+    server::create(spec)
+}
+
+/// A fresh descriptor of a door of this process, which counts as a reference of its own.
+///
+/// # Errors
+/// `EBADF` not a door, `EINVAL` not ours, `EMFILE`.
+pub fn lend(door: BorrowedFd<'_>) -> io::Result<OwnedFd> {
+    let door = ours(door, libc::EINVAL)?;
+    server::server()?.export(&door, object::Reference::Export)
+}
+
+/// True if the descriptor is a door, of whatever process, alive or not.
+#[must_use]
+pub fn is_door(fd: BorrowedFd<'_>) -> bool {
+    server::server_id_of(fd).is_some()
+}
+
+/// What the door says about itself. Works for any holder, and for revoked and dead doors.
+///
+/// # Errors
+/// `EBADF` not a door.
+pub fn info(fd: BorrowedFd<'_>) -> io::Result<DoorInfo> {
+    client::info(fd)
+}
+
+/// Revokes a door of this process. Does not close `fd`.
+///
+/// # Errors
+/// `EBADF` not a door, `EPERM` not ours.
+pub fn revoke(fd: BorrowedFd<'_>) -> io::Result<()> {
+    server::revoke(fd)
+}
+
+/// Changes the limits of a door of this process, as a whole and only if `change` agrees.
+///
+/// # Errors
+/// `EBADF` not a door or revoked, `EPERM` not ours, or what `change` says.
+pub fn set_limits(fd: BorrowedFd<'_>, change: &mut dyn FnMut(&mut Limits) -> io::Result<()>) -> io::Result<()> {
+    let door = ours(fd, libc::EPERM)?;
+    if door.is_revoked() {
+        return Err(error(libc::EBADF));
+    }
+    door.change_limits(change)
+}
+
+/// The pool of this process, which serves all doors that have none of their own.
+///
+/// # Errors
+/// Those of starting the engine.
+pub fn process_pool() -> io::Result<Arc<Pool>> {
+    Ok(Arc::clone(server::server()?.process_pool()))
+}
+
+/// The pool of a private door of this process.
+///
+/// # Errors
+/// `EBADF` not a door; `EINVAL` not private, or another process's.
+pub fn pool_of(door: BorrowedFd<'_>) -> io::Result<Arc<Pool>> {
+    let door = ours(door, libc::EINVAL)?;
+    if !door.attributes().contains(Attributes::PRIVATE) {
+        return Err(error(libc::EINVAL));
+    }
+    Ok(Arc::clone(door.pool()))
+}
+
+/// True for numbers the engine keeps for itself: closefrom(3) and the like should leave them.
+#[must_use]
+pub fn is_internal(fd: RawFd) -> bool {
+    crate::sys::fork::is_tracked(fd)
+}
+
+/// Attaches a door of this process to a path.
+///
+/// # Errors
+/// See [`AttachError`].
+pub fn attach(door: BorrowedFd<'_>, path: &Path, options: AttachOptions) -> Result<(), AttachError> {
+    path::attach(door, path, options)
+}
+
+/// Detaches whatever door is attached to a path; what it covered comes back.
+///
+/// # Errors
+/// See [`AttachError`].
+pub fn detach(path: &Path) -> Result<(), AttachError> {
+    path::detach(path)
+}
+
+/// Opens the door attached to a path.
+///
+/// # Errors
+/// `ENXIO` if the path is no door; otherwise those of open(2).
+pub fn open(path: &Path, dead: DeadDoor) -> io::Result<OwnedFd> {
+    path::open(path, dead)
+}

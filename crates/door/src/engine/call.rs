@@ -1,0 +1,392 @@
+//! A call, from the client's side.
+
+use std::cell::Cell;
+use std::collections::HashMap;
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
+use std::sync::atomic::{AtomicBool, Ordering, fence};
+use std::sync::{Arc, RwLock};
+use std::time::Instant;
+
+use super::claimed::{exports_of, substitute};
+use super::client::{self, Parcel, Taken, Target, has_hung_up, split};
+use super::layout::{
+    ARGUMENT_BYTES, CHUNK_BYTES, INLINE_BYTES, NO_RESULTS, PARKED, PLACE_FILE, Progress, STARVES, WINDOW_BYTES,
+};
+use super::spin::published_cpu;
+use super::wait::{Ended, Patience, wait};
+use super::wire::{Note, NoteKind, Status};
+use super::undertaker;
+use crate::error::CallError;
+use crate::sys::fork::PerProcess;
+use crate::sys::memory::{Sealed, Source};
+use crate::sys::socket;
+
+/// Where the reply of a call goes. `place` is called once, when the call has succeeded and its sizes are known, and not for
+/// a reply of nothing.
+pub trait ReplySink {
+    /// Room for at least `data` bytes.
+    ///
+    /// # Errors
+    /// Whatever the call is to fail with; descriptors of the reply are closed then.
+    fn place(&mut self, data: usize, descriptors: usize) -> Result<&mut [MaybeUninit<u8>], CallError>;
+
+    /// The first `data` bytes of what `place` gave are filled now.
+    fn placed(&mut self, data: usize);
+}
+
+/// What is sent, and how long the caller is willing to wait.
+#[derive(Debug)]
+pub struct CallRequest<'a> {
+    /// The argument.
+    pub data: Source<'a>,
+    /// Descriptors, which stay the caller's.
+    pub descriptors: &'a [BorrowedFd<'a>],
+    /// When to give up.
+    pub deadline: Option<Instant>,
+    /// Whether a signal handler that ran ends the call.
+    pub interruptible: bool,
+    /// Whether the procedure may answer with anything.
+    pub results: bool,
+}
+
+/// A reply that has been delivered.
+#[derive(Debug)]
+pub struct CallReply {
+    /// Bytes placed in the sink.
+    pub data_len: usize,
+    /// Descriptors of the reply, close-on-exec.
+    pub descriptors: Vec<OwnedFd>,
+}
+
+/// A call that failed.
+#[derive(Debug)]
+pub struct CallFailure {
+    /// Why.
+    pub error: CallError,
+    /// The server has taken the descriptors: those marked `DOOR_RELEASE` are to be closed.
+    pub consumed: bool,
+}
+
+impl CallFailure {
+    fn early(error: impl Into<CallError>) -> Self {
+        Self { error: error.into(), consumed: false }
+    }
+}
+
+/// How one try at a call went wrong.
+enum Trouble {
+    Failed(CallFailure),
+    /// The server does not know the handle any more; nothing ran.
+    Stale,
+    /// The link is gone before a thread took the call; nothing ran.
+    LinkGone,
+}
+
+/// Calls a door whose descriptor does not change. `fd` must be the one `target` was made from, or a duplicate.
+///
+/// # Errors
+/// See [`CallError`].
+pub fn call_target(
+    fd: BorrowedFd<'_>,
+    target: &Target,
+    request: &CallRequest<'_>,
+    sink: &mut dyn ReplySink,
+) -> Result<CallReply, CallFailure> {
+    let patience = Patience { deadline: request.deadline, interruptible: request.interruptible };
+    // A server that lives may have dropped the link, or the door's last copy here may have been another one.
+    for _ in 0..3 {
+        let (taken, handle) = client::lane_to(fd, target, patience).map_err(CallFailure::early)?;
+        let link = Arc::clone(&taken.link);
+        match try_call(taken, handle, request, sink) {
+            Ok(reply) => return Ok(reply),
+            Err(Trouble::Failed(failure)) => return Err(failure),
+            Err(Trouble::Stale) => target.forget(&link),
+            Err(Trouble::LinkGone) => {
+                target.forget(&link);
+                if has_hung_up(fd) {
+                    break;
+                }
+            }
+        }
+    }
+    Err(CallFailure::early(CallError::Revoked))
+}
+
+#[inline]
+fn try_call(mut taken: Taken, handle: u64, request: &CallRequest<'_>, sink: &mut dyn ReplySink) -> Result<CallReply, Trouble> {
+    let link = Arc::clone(&taken.link);
+    let index = taken.index;
+    let lane = link.lane(index);
+    let (handle, pool) = split(handle);
+    let seq = link.next_seq(index);
+    let len = request.data.len();
+    if len as u64 > Progress::MAX {
+        taken.keep();
+        return Err(Trouble::Failed(CallFailure::early(CallError::ArgumentTooLarge)));
+    }
+
+    if !request.descriptors.is_empty()
+        && let Err(error) = send_descriptors(&taken, seq, request.descriptors)
+    {
+        taken.keep();
+        return Err(Trouble::Failed(CallFailure::early(error)));
+    }
+    let mut supplied = len;
+    if len <= ARGUMENT_BYTES {
+        if len > 0 {
+            let (memory, offset) = lane.argument(len);
+            memory.write(offset, request.data);
+        }
+    } else {
+        supplied = 0;
+        supply(&taken, seq, request, &mut supplied);
+    }
+    lane.flags().store(if request.results { 0 } else { NO_RESULTS }, Ordering::Relaxed);
+    lane.request_descriptors().store(request.descriptors.len() as u32, Ordering::Relaxed);
+    lane.client_cpu().store(published_cpu(), Ordering::Relaxed);
+    lane.handle().store(handle, Ordering::Relaxed);
+    lane.request_len().store(len as u64, Ordering::Relaxed);
+    lane.req().store(seq, Ordering::Release);
+    let rung = Cell::new(lane.attending().load(Ordering::Relaxed) as usize != pool + 1);
+    if rung.get() {
+        link.ring(pool, index);
+    }
+
+    let patience = Patience { deadline: request.deadline, interruptible: request.interruptible };
+    let answered = || lane.rep().load(Ordering::Acquire) == seq;
+    // That a thread attends to the lane was a hint: before sleeping, make sure.
+    let ring = || {
+        if !rung.replace(true) && lane.acc().load(Ordering::Acquire) != seq {
+            link.ring(pool, index);
+        }
+    };
+    while supplied < len && !answered() {
+        let room = || answered() || room_after(Progress::bytes(lane.rd().load(Ordering::Acquire), seq), supplied) > 0;
+        if let Err(ended) = wait(&mut taken, patience, room, &ring) {
+            return give_up(taken, pool, seq, ended);
+        }
+        if supply(&taken, seq, request, &mut supplied) {
+            match lane.stalled().load(Ordering::SeqCst) {
+                STARVES => {
+                    lane.feed().fetch_add(1, Ordering::SeqCst);
+                    let _ = rustix::thread::futex::wake(lane.feed(), rustix::thread::futex::Flags::empty(), 1);
+                }
+                PARKED => link.ring(pool, index),
+                _ => {}
+            }
+        }
+    }
+    if let Err(ended) = wait(&mut taken, patience, answered, &ring) {
+        return give_up(taken, pool, seq, ended);
+    }
+    let outcome = deliver(&taken, seq, sink);
+    taken.keep();
+    outcome
+}
+
+/// Bytes that fit into the window after `supplied` of which `consumed` are gone.
+fn room_after(consumed: usize, supplied: usize) -> usize {
+    WINDOW_BYTES.saturating_sub(supplied.saturating_sub(consumed))
+}
+
+/// Puts as much of the argument into the window as fits; true if it was anything.
+fn supply(taken: &Taken, seq: u32, request: &CallRequest<'_>, supplied: &mut usize) -> bool {
+    let lane = taken.link.lane(taken.index);
+    let before = *supplied;
+    loop {
+        let consumed = Progress::bytes(lane.rd().load(Ordering::Acquire), seq);
+        let room = room_after(consumed, *supplied);
+        let step = room.min(CHUNK_BYTES).min(request.data.len() - *supplied).min(WINDOW_BYTES - *supplied % WINDOW_BYTES);
+        if step == 0 {
+            break;
+        }
+        let (memory, offset) = lane.window(*supplied);
+        memory.write(offset, request.data.part(*supplied, step));
+        *supplied += step;
+        lane.wr().store(Progress::of(seq, *supplied), Ordering::Release);
+        fence(Ordering::SeqCst);
+        if *supplied - before >= WINDOW_BYTES || lane.stalled().load(Ordering::Relaxed) != 0 {
+            break;
+        }
+    }
+    *supplied != before
+}
+
+/// Sends the descriptors ahead of the request.
+fn send_descriptors(taken: &Taken, seq: u32, descriptors: &[BorrowedFd<'_>]) -> Result<(), CallError> {
+    if descriptors.len() > super::MAX_DESCRIPTORS {
+        return Err(CallError::ArgumentTooLarge);
+    }
+    let exports = exports_of(descriptors)?;
+    let outgoing = substitute(descriptors, &exports);
+    for (number, chunk) in outgoing.chunks(socket::MAX_DESCRIPTORS).enumerate() {
+        let first = (number * socket::MAX_DESCRIPTORS) as u32;
+        let note = Note { kind: NoteKind::Descriptors, lane: taken.index as u32, seq, first, len: outgoing.len() as u64 };
+        loop {
+            match socket::send(taken.link.socket.as_fd(), &note.encode(), chunk, None) {
+                Ok(()) => break,
+                // Other threads' descriptors fill the queue; server threads are emptying it.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    let mut polled = [rustix::event::PollFd::new(&taken.link.socket, rustix::event::PollFlags::OUT)];
+                    let _ = rustix::event::poll(&mut polled, None);
+                }
+                Err(error) => {
+                    return Err(match error.raw_os_error() {
+                        Some(libc::ETOOMANYREFS) => CallError::OutOfDescriptors,
+                        Some(libc::EPIPE | libc::ECONNRESET) => CallError::Revoked,
+                        _ => CallError::Os(error),
+                    });
+                }
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Leaves a call that has not been answered.
+#[cold]
+fn give_up(taken: Taken, pool: usize, seq: u32, ended: Ended) -> Result<CallReply, Trouble> {
+    let lane = taken.link.lane(taken.index);
+    let accepted = lane.acc().load(Ordering::Acquire) == seq;
+    let failed = |error| Err(Trouble::Failed(CallFailure { error, consumed: accepted }));
+    if ended == Ended::Dead {
+        // The memory outlives the server: an answer that was given before it died is one.
+        taken.give_up();
+        return if accepted { failed(CallError::Interrupted) } else { Err(Trouble::LinkGone) };
+    }
+    lane.cancel().store(seq, Ordering::SeqCst);
+    lane.feed().fetch_add(1, Ordering::SeqCst);
+    let _ = rustix::thread::futex::wake(lane.feed(), rustix::thread::futex::Flags::empty(), 1);
+    taken.link.ring(pool, taken.index);
+    taken.give_up();
+    failed(match ended {
+        Ended::TimedOut => CallError::TimedOut,
+        Ended::Interrupted | Ended::Dead if accepted => CallError::Interrupted,
+        Ended::Interrupted | Ended::Dead => CallError::Again,
+    })
+}
+
+/// Takes over an answer.
+#[inline]
+fn deliver(taken: &Taken, seq: u32, sink: &mut dyn ReplySink) -> Result<CallReply, Trouble> {
+    let (link, lane) = (&taken.link, taken.link.lane(taken.index));
+    let failed = |error, consumed| Trouble::Failed(CallFailure { error, consumed });
+    let status = lane.status().load(Ordering::Relaxed);
+    let len = lane.reply_len().load(Ordering::Relaxed);
+    let count = lane.reply_descriptors().load(Ordering::Relaxed) as usize;
+    let place = lane.place().load(Ordering::Relaxed);
+    let garbled = || failed(CallError::Os(io::ErrorKind::InvalidData.into()), true);
+    match Status::from_word(status) {
+        Some(Status::Done) => {}
+        Some(Status::Stale) => return Err(Trouble::Stale),
+        Some(Status::Revoked) => return Err(failed(CallError::Revoked, false)),
+        Some(Status::TooBig) => return Err(failed(CallError::TooBig, false)),
+        Some(Status::DescriptorsRefused) => return Err(failed(CallError::DescriptorsRefused, false)),
+        Some(Status::TooManyDescriptors) => return Err(failed(CallError::TooManyDescriptors, false)),
+        Some(Status::ArgumentTooLarge) => return Err(failed(CallError::ArgumentTooLarge, false)),
+        Some(Status::OutOfDescriptors) => return Err(failed(CallError::OutOfDescriptors, true)),
+        Some(Status::Interrupted) => return Err(failed(CallError::Interrupted, true)),
+        Some(Status::NoMemory) => return Err(failed(io::Error::from_raw_os_error(libc::ENOMEM).into(), false)),
+        None => return Err(garbled()),
+    }
+    let Ok(len) = usize::try_from(len) else { return Err(garbled()) };
+    let mut descriptors = Vec::new();
+    let mut file = None;
+    if count > 0 || place == PLACE_FILE {
+        let parcel = link.parcel(taken.index, seq);
+        let Some(Parcel { fds, file: sent, truncated, .. }) = parcel else { return Err(garbled()) };
+        if fds.len() != count {
+            undertaker::bury(fds);
+            return Err(if truncated { failed(CallError::OutOfDescriptors, true) } else { garbled() });
+        }
+        descriptors = fds;
+        file = sent;
+    }
+    if len == 0 && count == 0 {
+        return Ok(CallReply { data_len: 0, descriptors });
+    }
+    if place != PLACE_FILE && len > WINDOW_BYTES {
+        return Err(garbled());
+    }
+    let sealed = if place == PLACE_FILE { Some(open_sealed(file, len).map_err(|error| failed(error.into(), true))?) } else { None };
+    let room = sink.place(len, count).map_err(|error| failed(error, true))?;
+    let Some(room) = room.get_mut(..len) else { return Err(garbled()) };
+    match sealed {
+        Some(sealed) => sealed.copy_to(room),
+        None => {
+            let (memory, offset) = lane.result(len);
+            memory.read(offset, room);
+        }
+    }
+    sink.placed(len);
+    Ok(CallReply { data_len: len, descriptors })
+}
+
+/// Maps the file of a long reply, once it is certain that nobody can change or shorten it.
+fn open_sealed(file: Option<(OwnedFd, u64)>, len: usize) -> io::Result<Sealed> {
+    use rustix::fs::SealFlags;
+    let wrong = || io::Error::from(io::ErrorKind::InvalidData);
+    let (file, announced) = file.ok_or_else(wrong)?;
+    let seals = rustix::fs::fcntl_get_seals(&file)?;
+    let size = rustix::fs::fstat(&file)?.st_size;
+    if !seals.contains(SealFlags::WRITE | SealFlags::SHRINK)
+        || announced != len as u64
+        || u64::try_from(size).ok() != Some(announced)
+    {
+        return Err(wrong());
+    }
+    Sealed::map(file.as_fd(), len)
+}
+
+// ---- Calls by bare number --------------------------------------------------------------------------------------------
+
+/// How [`call`] knows that a number still means the door it meant before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DescriptorCheck {
+    /// It asks the kernel at each call.
+    Always,
+    /// It is told, through [`forget`].
+    Never,
+}
+
+static CHECK: AtomicBool = AtomicBool::new(true);
+static NUMBERS: PerProcess<RwLock<HashMap<RawFd, Arc<Target>>>> = PerProcess::new();
+
+/// Chooses how numbers are checked; at first [`DescriptorCheck::Always`].
+pub fn set_descriptor_check(check: DescriptorCheck) {
+    CHECK.store(check == DescriptorCheck::Always, Ordering::Release);
+}
+
+/// This number was closed, or means something else now.
+pub fn forget(fd: RawFd) {
+    if let Some(numbers) = NUMBERS.existing() {
+        numbers.write().unwrap_or_else(std::sync::PoisonError::into_inner).remove(&fd);
+    }
+}
+
+/// Calls the door behind any descriptor.
+///
+/// # Errors
+/// [`CallError::NotADoor`], or see [`CallError`].
+pub fn call(fd: BorrowedFd<'_>, request: &CallRequest<'_>, sink: &mut dyn ReplySink) -> Result<CallReply, CallFailure> {
+    let target = target_of(fd)?;
+    call_target(fd, &target, request, sink)
+}
+
+fn target_of(fd: BorrowedFd<'_>) -> Result<Arc<Target>, CallFailure> {
+    let numbers = NUMBERS.get_or_make(|| RwLock::new(HashMap::new()));
+    let number = fd.as_raw_fd();
+    let known = numbers.read().unwrap_or_else(std::sync::PoisonError::into_inner).get(&number).cloned();
+    if let Some(target) = known
+        && (!CHECK.load(Ordering::Acquire) || target.is(fd))
+    {
+        return Ok(target);
+    }
+    let target = Arc::new(Target::of(fd).map_err(|_| CallFailure::early(CallError::NotADoor))?);
+    numbers.write().unwrap_or_else(std::sync::PoisonError::into_inner).insert(number, Arc::clone(&target));
+    Ok(target)
+}
+
+const _: () = assert!(INLINE_BYTES < ARGUMENT_BYTES);

@@ -1,0 +1,334 @@
+//! An invocation that a server thread has taken: its argument, its caller, and how it is answered.
+
+use std::any::Any;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use super::layout::{NO_RESULTS, PLACE_FILE, WINDOW_BYTES};
+use super::link::new_memfd;
+use super::object::{DoorObject, Reference, lock};
+use super::server;
+use super::spin::published_cpu;
+use super::thread::{Lease, Remembered};
+use super::wire::{Note, NoteKind, Status};
+use super::{Credentials, identity, undertaker};
+use crate::error::CredentialError;
+use crate::info::{Attributes, DoorInfo};
+use crate::sys::memory::{Buffer, Source};
+use crate::sys::{fork, socket};
+
+/// An invocation. Dropping it unfinished fails the call with EINTR.
+#[derive(Debug)]
+pub struct Claimed {
+    door: Arc<DoorObject>,
+    origin: Option<Origin>,
+    remembered: Option<Remembered>,
+    lease: Option<Lease>,
+    buffer: Buffer,
+    len: usize,
+    fds: Vec<OwnedFd>,
+    depleted: bool,
+    finished: bool,
+    generation: u32,
+}
+
+/// The call behind an invocation; an unreferenced invocation has none.
+#[derive(Debug)]
+pub(crate) struct Origin {
+    pub(crate) lease: Lease,
+    pub(crate) seq: u32,
+    pub(crate) flags: u32,
+    pub(crate) remembered: Option<Remembered>,
+}
+
+/// Why an answer was not sent. Except after `NoCaller` the invocation is still to be answered.
+#[derive(Debug, thiserror::Error)]
+pub enum FinishError {
+    /// The caller takes no results, or there are too many descriptors (E2BIG).
+    #[error("more than the caller can take")]
+    TooBig,
+    /// Descriptors cannot be sent now (EMFILE).
+    #[error("out of file descriptors")]
+    OutOfDescriptors,
+    /// One of the descriptors is not open (EINVAL).
+    #[error("a descriptor is not open")]
+    BadDescriptor,
+    /// The caller is gone or gave up: the answer is dropped, the invocation is finished. Released descriptors are to be closed.
+    #[error("nobody waits for the answer")]
+    NoCaller,
+    /// The system refused.
+    #[error(transparent)]
+    Os(#[from] io::Error),
+}
+
+impl Claimed {
+    pub(crate) fn call(door: Arc<DoorObject>, origin: Origin, buffer: Buffer, len: usize, fds: Vec<OwnedFd>) -> Self {
+        let (origin, lease, remembered) = (Some(origin), None, None);
+        let generation = fork::last_generation();
+        Self { door, origin, remembered, lease, buffer, len, fds, depleted: false, finished: false, generation }
+    }
+
+    pub(crate) fn unreferenced(door: Arc<DoorObject>) -> Self {
+        Self {
+            door,
+            origin: None,
+            remembered: None,
+            lease: None,
+            buffer: Buffer::new(),
+            len: 0,
+            fds: Vec::new(),
+            depleted: false,
+            finished: false,
+            generation: fork::last_generation(),
+        }
+    }
+
+    pub(crate) fn set_depleted(&mut self, depleted: bool) {
+        self.depleted = depleted;
+    }
+
+    /// Gives back lane, memory of the last door, and buffer.
+    pub(crate) fn dismantle(&mut self) -> (Option<Lease>, Option<Remembered>, Buffer) {
+        if !self.finished {
+            self.fail();
+        }
+        (self.lease.take(), self.remembered.take(), std::mem::replace(&mut self.buffer, Buffer::new()))
+    }
+
+    /// Cookie given at the door's creation.
+    #[must_use]
+    pub fn cookie(&self) -> u64 {
+        self.door.cookie
+    }
+
+    /// Procedure address given at the door's creation.
+    #[must_use]
+    pub fn procedure_address(&self) -> u64 {
+        self.door.procedure_address
+    }
+
+    /// Whatever was given as procedure at the door's creation.
+    #[must_use]
+    pub fn procedure(&self) -> Option<&Arc<dyn Any + Send + Sync>> {
+        self.door.procedure.as_ref()
+    }
+
+    /// What `door_info` says about the door.
+    #[must_use]
+    pub fn info(&self) -> DoorInfo {
+        self.door.info(true)
+    }
+
+    /// Attributes of the door.
+    #[must_use]
+    pub fn attributes(&self) -> Attributes {
+        self.door.attributes()
+    }
+
+    /// The caller's bytes: a private, 16-byte aligned copy.
+    #[must_use]
+    pub fn argument(&self) -> &[u8] {
+        self.buffer.bytes(self.len)
+    }
+
+    /// The same, to be worked in.
+    pub fn argument_mut(&mut self) -> &mut [u8] {
+        self.buffer.bytes_mut(self.len)
+    }
+
+    /// The caller's descriptors, in order. What is not taken is closed with the invocation.
+    pub fn take_descriptors(&mut self) -> Vec<OwnedFd> {
+        std::mem::take(&mut self.fds)
+    }
+
+    /// True for the invocation that tells that only one reference is left.
+    #[must_use]
+    pub fn is_unreferenced(&self) -> bool {
+        self.origin.is_none() && !self.finished
+    }
+
+    /// True if no other thread of the pool waits: the creation function is to be called, before the procedure.
+    #[must_use]
+    pub fn depleted(&self) -> bool {
+        self.depleted
+    }
+
+    /// True once the caller is gone or gave up.
+    #[must_use]
+    pub fn is_cancelled(&self) -> bool {
+        self.origin.as_ref().is_some_and(|origin| {
+            let link = &origin.lease.link;
+            link.is_dead() || link.lane(origin.lease.index).cancel().load(Ordering::Acquire) == origin.seq
+        })
+    }
+
+    /// Who the caller is, now. An unreferenced invocation comes from this process, with process number 0.
+    ///
+    /// # Errors
+    /// See [`CredentialError`].
+    pub fn credentials(&self) -> Result<Credentials, CredentialError> {
+        match &self.origin {
+            Some(_) if self.is_cancelled() => Err(CredentialError::CallerGone),
+            Some(origin) => identity::of_caller(origin),
+            None if self.finished => Err(CredentialError::CallerGone),
+            None => Ok(identity::own(0)),
+        }
+    }
+
+    /// Answers the call. On failure the caller still waits, and another answer can be tried.
+    ///
+    /// # Errors
+    /// See [`FinishError`].
+    pub fn finish(&mut self, data: &[u8], descriptors: &[BorrowedFd<'_>]) -> Result<(), FinishError> {
+        if self.generation != fork::generation() || self.finished {
+            return Err(FinishError::NoCaller);
+        }
+        if self.is_cancelled() {
+            self.fail();
+            return Err(FinishError::NoCaller);
+        }
+        let Some(origin) = &self.origin else {
+            if !data.is_empty() || !descriptors.is_empty() {
+                return Err(FinishError::TooBig);
+            }
+            self.finished = true;
+            self.door.end();
+            return Ok(());
+        };
+        let nothing = data.is_empty() && descriptors.is_empty();
+        if descriptors.len() > super::MAX_DESCRIPTORS || (origin.flags & NO_RESULTS != 0 && !nothing) {
+            return Err(FinishError::TooBig);
+        }
+        if !descriptors.is_empty() {
+            origin.send_descriptors(descriptors)?;
+        }
+        let place = origin.put(data)?;
+        self.complete(Status::Done, data.len(), descriptors.len(), place);
+        Ok(())
+    }
+
+    /// Ends the invocation without an answer: the caller gets EINTR.
+    fn fail(&mut self) {
+        if self.finished {
+            return;
+        }
+        if self.origin.is_some() {
+            self.complete(Status::Interrupted, 0, 0, 0);
+        } else {
+            self.finished = true;
+            self.door.end();
+        }
+    }
+
+    fn complete(&mut self, status: Status, len: usize, descriptors: usize, place: u32) {
+        self.finished = true;
+        let Some(Origin { lease, seq, remembered, .. }) = self.origin.take() else { return };
+        let lane = lease.link.lane(lease.index);
+        if !self.door.attributes().contains(Attributes::NO_CANCEL) {
+            // From here on nobody may cancel this thread for this call.
+            *lock(&lease.link.lanes[lease.index].running) = None;
+        }
+        lane.status().store(status as u32, Ordering::Relaxed);
+        lane.reply_len().store(len as u64, Ordering::Relaxed);
+        lane.reply_descriptors().store(descriptors as u32, Ordering::Relaxed);
+        lane.place().store(place, Ordering::Relaxed);
+        lane.server_cpu().store(published_cpu(), Ordering::Relaxed);
+        // What was not taken is closed before the caller goes on.
+        undertaker::bury(std::mem::take(&mut self.fds));
+        self.door.end();
+        lease.link.complete(lease.index, seq);
+        self.lease = Some(lease);
+        self.remembered = remembered;
+    }
+}
+
+impl Drop for Claimed {
+    fn drop(&mut self) {
+        if fork::last_generation() != self.generation {
+            // The parent's invocation: none of its memory exists here.
+            std::mem::forget(self.origin.take());
+            std::mem::forget(self.lease.take());
+            return;
+        }
+        self.fail();
+        if let Some(lease) = self.lease.take() {
+            lease.abandon(self.door.pool());
+        }
+    }
+}
+
+impl Origin {
+    /// Sends the descriptors of the answer ahead of it. Doors of this process travel as fresh exports.
+    fn send_descriptors(&self, descriptors: &[BorrowedFd<'_>]) -> Result<(), FinishError> {
+        let index = self.lease.index;
+        let exports = exports_of(descriptors)?;
+        let outgoing: Vec<BorrowedFd<'_>> = substitute(descriptors, &exports);
+        for (number, chunk) in outgoing.chunks(socket::MAX_DESCRIPTORS).enumerate() {
+            let first = (number * socket::MAX_DESCRIPTORS) as u32;
+            let note =
+                Note { kind: NoteKind::Descriptors, lane: index as u32, seq: self.seq, first, len: outgoing.len() as u64 };
+            self.lease.link.send_descriptors(&note, chunk).map_err(|error| match error.raw_os_error() {
+                Some(libc::EBADF) => FinishError::BadDescriptor,
+                Some(libc::ETOOMANYREFS | libc::EMFILE) => FinishError::OutOfDescriptors,
+                _ => FinishError::Os(error),
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Puts the bytes of the answer where the client finds them.
+    fn put(&self, data: &[u8]) -> Result<u32, FinishError> {
+        let lane = self.lease.link.lane(self.lease.index);
+        if data.len() <= WINDOW_BYTES {
+            let (memory, offset) = lane.result(data.len());
+            memory.write(offset, Source::from(data));
+            return Ok(0);
+        }
+        let file = sealed_file(data)?;
+        let note = Note {
+            kind: NoteKind::File,
+            lane: self.lease.index as u32,
+            seq: self.seq,
+            first: 0,
+            len: data.len() as u64,
+        };
+        self.lease.link.send_descriptors(&note, &[file.as_fd()])?;
+        Ok(PLACE_FILE)
+    }
+}
+
+/// For each descriptor that is a door of this process, held by its own descriptor: a fresh export of it.
+pub(crate) fn exports_of(descriptors: &[BorrowedFd<'_>]) -> io::Result<Vec<Option<OwnedFd>>> {
+    let fresh = |fd: &BorrowedFd<'_>| match server::own_door(*fd) {
+        Some(export) if export.kind == Reference::Own => {
+            server::server()?.export(&export.door, Reference::Export).map(Some)
+        }
+        _ => Ok(None),
+    };
+    descriptors.iter().map(fresh).collect()
+}
+
+/// The descriptors to send: the export where there is one.
+pub(crate) fn substitute<'a>(descriptors: &'a [BorrowedFd<'a>], exports: &'a [Option<OwnedFd>]) -> Vec<BorrowedFd<'a>> {
+    let choose = |(fd, export): (&BorrowedFd<'a>, &'a Option<OwnedFd>)| export.as_ref().map_or(*fd, AsFd::as_fd);
+    descriptors.iter().zip(exports).map(choose).collect()
+}
+
+/// A file with `data` that nobody can change any more.
+fn sealed_file(data: &[u8]) -> io::Result<OwnedFd> {
+    use rustix::fs::{MemfdFlags, SealFlags};
+    let file = new_memfd(MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
+    let mut rest = data;
+    while !rest.is_empty() {
+        match rustix::io::write(&file, rest) {
+            Ok(0) => return Err(io::ErrorKind::WriteZero.into()),
+            Ok(written) => rest = &rest[written..],
+            Err(rustix::io::Errno::INTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+    rustix::fs::fcntl_add_seals(&file, SealFlags::WRITE | SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL)?;
+    Ok(file)
+}

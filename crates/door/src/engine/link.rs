@@ -1,0 +1,410 @@
+//! The server's half of a link: the private truth behind the shared words.
+
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering, fence};
+use std::sync::{Arc, Mutex};
+
+use super::internal::InternalFd;
+use super::layout::{LANES, LINK_BYTES, Lane, POLLS, POOLS, SLEEPS};
+use super::object::{DoorObject, Export, lock};
+use super::pool::Pool;
+use super::undertaker;
+use super::wire::{Note, NoteKind};
+use crate::sys::memory::{Buffer, Shared};
+use crate::sys::process::Ids;
+use crate::sys::{process, socket};
+
+/// Bytes of parked arguments one client may make us keep.
+const PARKED_BYTES: usize = 1 << 30;
+/// Descriptors a client may leave unreceived: they count against the server's own limit.
+const UNRECEIVED: usize = 1024;
+
+/// A client process, as the server knows it.
+#[derive(Debug)]
+pub(crate) struct ServerLink {
+    pub(crate) key: u64,
+    pub(crate) token: [u8; 16],
+    /// User the link is counted for.
+    pub(crate) user: u32,
+    pub(crate) memory: Shared,
+    socket: InternalFd,
+    /// Who the client proved to be last.
+    pub(crate) record: Mutex<Ids>,
+    dead: AtomicBool,
+    pub(crate) lanes: [LaneState; LANES],
+    table: Mutex<Table>,
+    /// Changes with the table, so that threads may remember what they looked up.
+    version: AtomicU32,
+    bells: Mutex<Vec<(Arc<Pool>, InternalFd)>>,
+    inbox: Mutex<Vec<Parcel>>,
+    unreceived: AtomicUsize,
+    parked: AtomicUsize,
+}
+
+/// What the server knows about a lane.
+#[derive(Debug, Default)]
+pub(crate) struct LaneState {
+    busy: AtomicBool,
+    /// Number of the request answered last.
+    done: AtomicU32,
+    /// A transfer was put aside.
+    pub(crate) parked: AtomicBool,
+    pub(crate) transfer: Mutex<Option<Transfer>>,
+    /// The thread that runs the procedure, if it can be cancelled, and the request.
+    pub(crate) running: Mutex<Option<(u64, u32)>>,
+}
+
+/// An argument that arrives in pieces.
+#[derive(Debug)]
+pub(crate) struct Transfer {
+    pub(crate) seq: u32,
+    pub(crate) buffer: Buffer,
+    pub(crate) received: usize,
+    pub(crate) len: usize,
+    pub(crate) fds: Vec<OwnedFd>,
+    pub(crate) door: Arc<DoorObject>,
+    pub(crate) flags: u32,
+}
+
+/// Doors this client may call, by handle.
+#[derive(Debug, Default)]
+struct Table {
+    entries: Vec<(u32, Option<Arc<Export>>)>,
+}
+
+/// Descriptors that came ahead of their request.
+#[derive(Debug)]
+struct Parcel {
+    lane: u32,
+    seq: u32,
+    fds: Vec<OwnedFd>,
+    truncated: bool,
+}
+
+/// Descriptors of a request cannot be had.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Missing {
+    /// This process is out of descriptors.
+    NoRoom,
+    /// The client did not send what it announced.
+    NotSent,
+}
+
+impl ServerLink {
+    /// Makes a link and the memory for it. The memory can neither grow nor shrink nor change its seals.
+    pub(crate) fn new(key: u64, record: Ids, socket: OwnedFd) -> io::Result<(Arc<Self>, OwnedFd)> {
+        let memfd = sealed_memory()?;
+        let link = Self {
+            key,
+            token: process::random()?,
+            user: record.euid,
+            memory: Shared::map(memfd.as_fd(), LINK_BYTES)?,
+            socket: InternalFd::new(socket),
+            record: Mutex::new(record),
+            dead: AtomicBool::new(false),
+            lanes: std::array::from_fn(|_| LaneState::default()),
+            table: Mutex::default(),
+            version: AtomicU32::new(1),
+            bells: Mutex::default(),
+            inbox: Mutex::default(),
+            unreceived: AtomicUsize::new(0),
+            parked: AtomicUsize::new(0),
+        };
+        Ok((Arc::new(link), memfd))
+    }
+
+    pub(crate) fn socket(&self) -> BorrowedFd<'_> {
+        self.socket.as_fd()
+    }
+
+    #[inline]
+    pub(crate) fn lane(&self, index: usize) -> Lane<'_> {
+        Lane::new(&self.memory, index)
+    }
+
+    #[inline]
+    pub(crate) fn is_dead(&self) -> bool {
+        self.dead.load(Ordering::Acquire)
+    }
+
+    /// Marks the link dead and takes its bells down. The kernel tells the client when the socket is closed.
+    pub(crate) fn kill(&self) {
+        self.dead.store(true, Ordering::Release);
+        let bells = std::mem::take(&mut *lock(&self.bells));
+        for (pool, bell) in &bells {
+            pool.remove_link(self.key, bell);
+        }
+        let parcels = std::mem::take(&mut *lock(&self.inbox));
+        undertaker::bury(parcels.into_iter().flat_map(|parcel| parcel.fds).collect());
+        for state in &self.lanes {
+            let transfer = lock(&state.transfer).take();
+            if let Some(transfer) = transfer {
+                undertaker::bury(transfer.fds);
+            }
+        }
+        // The client must not wait for a server that no longer listens to it.
+        let _ = rustix::net::shutdown(&self.socket, rustix::net::Shutdown::Both);
+    }
+
+    // ---- Lanes -------------------------------------------------------------------------------------------------------
+
+    /// True if the lane has a request, or more of one, that nobody has dealt with.
+    #[inline]
+    pub(crate) fn has_work(&self, index: usize) -> bool {
+        let (lane, state) = (self.lane(index), &self.lanes[index]);
+        let req = lane.req().load(Ordering::Acquire);
+        if req == state.done.load(Ordering::Relaxed) {
+            return false;
+        }
+        if !state.parked.load(Ordering::Acquire) {
+            return true;
+        }
+        let transfer = lock(&state.transfer);
+        transfer.as_ref().is_none_or(|transfer| {
+            lane.cancel().load(Ordering::Acquire) == transfer.seq
+                || super::layout::Progress::bytes(lane.wr().load(Ordering::Acquire), transfer.seq) > transfer.received
+        })
+    }
+
+    /// Takes the lane if it has work and nobody holds it. Whoever holds it looks again when letting go.
+    pub(crate) fn claim(&self, index: usize) -> bool {
+        let state = &self.lanes[index];
+        loop {
+            if self.is_dead() || state.busy.swap(true, Ordering::SeqCst) {
+                return false;
+            }
+            if self.has_work(index) {
+                return true;
+            }
+            if !self.release(index) {
+                return false;
+            }
+        }
+    }
+
+    /// Lets the lane go; true if work has come meanwhile, which the caller then has to try to claim.
+    pub(crate) fn release(&self, index: usize) -> bool {
+        self.lanes[index].busy.store(false, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
+        !self.is_dead() && self.has_work(index)
+    }
+
+    #[inline]
+    pub(crate) fn is_busy(&self, index: usize) -> bool {
+        self.lanes[index].busy.load(Ordering::Acquire)
+    }
+
+    /// Publishes that request `seq` has been answered, and wakes the client if it sleeps.
+    #[inline]
+    pub(crate) fn complete(&self, index: usize, seq: u32) {
+        let lane = self.lane(index);
+        self.lanes[index].done.store(seq, Ordering::Relaxed);
+        lane.rep().swap(seq, Ordering::SeqCst);
+        self.wake(index);
+    }
+
+    /// Wakes the client of a lane if it sleeps. The word it waits for must have been written before, with a full barrier.
+    #[inline]
+    pub(crate) fn wake(&self, index: usize) {
+        let lane = self.lane(index);
+        match lane.sleep().load(Ordering::SeqCst) {
+            SLEEPS => {
+                lane.tick().fetch_add(1, Ordering::SeqCst);
+                let _ = rustix::thread::futex::wake(lane.tick(), rustix::thread::futex::Flags::empty(), 1);
+            }
+            POLLS => {
+                lane.tick().fetch_add(1, Ordering::SeqCst);
+                let note = Note { kind: NoteKind::Wake, lane: index as u32, seq: 0, first: 0, len: 0 };
+                self.send(&note, &[]);
+            }
+            _ => {}
+        }
+    }
+
+    /// Sends a note. A client that does not read its notes loses the link.
+    fn send(&self, note: &Note, fds: &[BorrowedFd<'_>]) {
+        if let Err(error) = socket::send(self.socket(), &note.encode(), fds, None)
+            && error.kind() == io::ErrorKind::WouldBlock
+        {
+            self.kill();
+        }
+    }
+
+    /// Sends descriptors of a reply, or a file with its bytes, or a challenge.
+    pub(crate) fn send_descriptors(&self, note: &Note, fds: &[BorrowedFd<'_>]) -> io::Result<()> {
+        // Nothing unread means nothing is owed any more.
+        if socket::unsent_bytes(self.socket()).unwrap_or(0) == 0 {
+            self.unreceived.store(0, Ordering::Relaxed);
+        }
+        if self.unreceived.fetch_add(fds.len(), Ordering::Relaxed) > UNRECEIVED {
+            self.kill();
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        socket::send(self.socket(), &note.encode(), fds, None).inspect_err(|error| {
+            if error.kind() == io::ErrorKind::WouldBlock {
+                self.kill();
+            }
+        })
+    }
+
+    /// Reserves `bytes` of parked argument; false if the client has too much parked already.
+    pub(crate) fn park_bytes(&self, bytes: usize) -> bool {
+        let before = self.parked.fetch_add(bytes, Ordering::Relaxed);
+        let fits = before.saturating_add(bytes) <= PARKED_BYTES;
+        if !fits {
+            self.unpark_bytes(bytes);
+        }
+        fits
+    }
+
+    pub(crate) fn unpark_bytes(&self, bytes: usize) {
+        self.parked.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    // ---- Descriptors of requests -------------------------------------------------------------------------------------
+
+    /// The descriptors of request `seq`, which were sent before it was posted.
+    pub(crate) fn take_descriptors(&self, index: usize, seq: u32, count: usize) -> Result<Vec<OwnedFd>, Missing> {
+        let mut inbox = lock(&self.inbox);
+        self.fill(&mut inbox);
+        let position = inbox.iter().position(|parcel| parcel.lane as usize == index && parcel.seq == seq);
+        let parcel = position.map(|position| inbox.swap_remove(position));
+        drop(inbox);
+        let Some(parcel) = parcel else { return Err(Missing::NotSent) };
+        if parcel.fds.len() == count {
+            return Ok(parcel.fds);
+        }
+        let why = if parcel.truncated { Missing::NoRoom } else { Missing::NotSent };
+        undertaker::bury(parcel.fds);
+        Err(why)
+    }
+
+    /// Drops what came for a request that is refused.
+    pub(crate) fn discard_descriptors(&self, index: usize, seq: u32) {
+        // Asking for none makes whatever came a mismatch, which is closed.
+        let _ = self.take_descriptors(index, seq, 0);
+    }
+
+    /// Moves what has arrived on the socket into the inbox: at most one parcel per lane.
+    fn fill(&self, inbox: &mut Vec<Parcel>) {
+        let mut record = [0; Note::BYTES];
+        // More than a queue can hold: a client that keeps sending cannot keep us here.
+        for _ in 0..512 {
+            let Ok(mut received) = socket::receive(self.socket(), &mut record) else { return };
+            let note = (received.len == Note::BYTES).then(|| Note::decode(&record)).flatten();
+            let Some(note) = note.filter(|note| note.kind == NoteKind::Descriptors) else {
+                undertaker::bury(received.fds);
+                return;
+            };
+            let mut position = inbox.iter().position(|parcel| parcel.lane == note.lane);
+            if let Some(at) = position
+                && (inbox[at].seq != note.seq || inbox[at].fds.len() + received.fds.len() > super::MAX_DESCRIPTORS)
+            {
+                undertaker::bury(inbox.swap_remove(at).fds);
+                position = None;
+            }
+            match position {
+                Some(at) => {
+                    inbox[at].fds.append(&mut received.fds);
+                    inbox[at].truncated |= received.truncated;
+                }
+                None => inbox.push(Parcel {
+                    lane: note.lane,
+                    seq: note.seq,
+                    fds: received.fds,
+                    truncated: received.truncated,
+                }),
+            }
+        }
+    }
+
+    // ---- Doors -------------------------------------------------------------------------------------------------------
+
+    /// Makes an export known to the client: its handle, its pool, and the pool's bell if the client does not have it.
+    pub(crate) fn add_export(self: &Arc<Self>, export: &Arc<Export>, known: u64) -> io::Result<(u64, u32, Option<OwnedFd>)> {
+        let (pool, bell) = self.bell_of(export.door.pool(), known)?;
+        let mut table = lock(&self.table);
+        let entries = &mut table.entries;
+        let same = |entry: &(u32, Option<Arc<Export>>)| entry.1.as_ref().is_some_and(|known| known.key == export.key);
+        let index = match entries.iter().position(same) {
+            Some(index) => index,
+            None => {
+                let index = entries.iter().position(|entry| entry.1.is_none()).unwrap_or(entries.len());
+                if index > usize::from(u16::MAX) {
+                    return Err(io::Error::from_raw_os_error(libc::EMFILE));
+                }
+                if index == entries.len() {
+                    entries.push((0, None));
+                }
+                entries[index].0 = entries[index].0.wrapping_add(1);
+                entries[index].1 = Some(Arc::clone(export));
+                self.version.fetch_add(1, Ordering::Release);
+                index
+            }
+        };
+        let handle = u64::from(entries[index].0) << 32 | index as u64;
+        Ok((handle, pool, bell))
+    }
+
+    fn bell_of(self: &Arc<Self>, pool: &Arc<Pool>, known: u64) -> io::Result<(u32, Option<OwnedFd>)> {
+        let mut bells = lock(&self.bells);
+        let index = match bells.iter().position(|(candidate, _)| Arc::ptr_eq(candidate, pool)) {
+            Some(index) => index,
+            None if bells.len() == POOLS || self.is_dead() => return Err(io::Error::from_raw_os_error(libc::ENFILE)),
+            None => {
+                bells.push((Arc::clone(pool), pool.add_link(self)?));
+                bells.len() - 1
+            }
+        };
+        let bell = if known & 1 << index == 0 { Some(bells[index].1.duplicate()?) } else { None };
+        Ok((index as u32, bell))
+    }
+
+    /// The number this client knows `pool` by.
+    pub(crate) fn pool_index(&self, pool: &Arc<Pool>) -> Option<usize> {
+        lock(&self.bells).iter().position(|(candidate, _)| Arc::ptr_eq(candidate, pool))
+    }
+
+    #[inline]
+    pub(crate) fn version(&self) -> u32 {
+        self.version.load(Ordering::Acquire)
+    }
+
+    /// The door behind a handle.
+    pub(crate) fn resolve(&self, handle: u64) -> Option<Arc<DoorObject>> {
+        let index = usize::try_from(handle & 0xFFFF_FFFF).ok()?;
+        let table = lock(&self.table);
+        let (generation, export) = table.entries.get(index)?;
+        let export = export.as_ref().filter(|_| u64::from(*generation) == handle >> 32)?;
+        Some(Arc::clone(&export.door))
+    }
+
+    /// Forgets an export whose last holder has gone.
+    pub(crate) fn remove_export(&self, key: u64) {
+        let mut table = lock(&self.table);
+        for entry in &mut table.entries {
+            if entry.1.as_ref().is_some_and(|export| export.key == key) {
+                entry.1 = None;
+                self.version.fetch_add(1, Ordering::Release);
+            }
+        }
+    }
+}
+
+fn sealed_memory() -> io::Result<OwnedFd> {
+    use rustix::fs::{MemfdFlags, SealFlags};
+    let memfd = new_memfd(MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
+    rustix::fs::ftruncate(&memfd, LINK_BYTES as u64)?;
+    rustix::fs::fcntl_add_seals(&memfd, SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL)?;
+    Ok(memfd)
+}
+
+/// A memfd that cannot be executed where the kernel knows how to say so.
+pub(crate) fn new_memfd(flags: rustix::fs::MemfdFlags) -> io::Result<OwnedFd> {
+    let strict = rustix::fs::memfd_create("door", flags | rustix::fs::MemfdFlags::NOEXEC_SEAL);
+    match strict {
+        Err(rustix::io::Errno::INVAL) => Ok(rustix::fs::memfd_create("door", flags)?),
+        other => Ok(other?),
+    }
+}

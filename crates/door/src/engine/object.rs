@@ -1,0 +1,223 @@
+//! The door itself: what it is, who may still reach it, and when it is unreferenced.
+
+use std::any::Any;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use super::internal::InternalFd;
+use super::pool::{Pool, Work};
+use crate::info::{Attributes, DoorInfo, Limits};
+
+/// Locks a mutex whose data stays sound even if a thread died while it held it.
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A door of this process.
+pub(crate) struct DoorObject {
+    attributes: AtomicU32,
+    pub(crate) procedure_address: u64,
+    pub(crate) cookie: u64,
+    pub(crate) procedure: Option<Arc<dyn Any + Send + Sync>>,
+    limits: Mutex<Limits>,
+    /// True while the limits are what everything fits: no need to look at them.
+    unlimited: AtomicBool,
+    pool: OnceLock<Arc<Pool>>,
+    pub(crate) unique: OnceLock<u64>,
+    references: Mutex<References>,
+    counts: bool,
+}
+
+impl std::fmt::Debug for DoorObject {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("DoorObject").field("unique", &self.unique.get()).finish_non_exhaustive()
+    }
+}
+
+/// Who can reach the door: its own descriptor, exports and paths. And what keeps the unreferenced invocation back.
+#[derive(Debug, Default)]
+struct References {
+    own: u32,
+    exports: u32,
+    paths: u32,
+    active: u32,
+    /// Only one reference was left while a call was in progress: to be delivered when it ends.
+    owed: bool,
+    /// Delivery is in the pool's queue.
+    queued: bool,
+}
+
+/// One kind of reference.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reference {
+    /// The descriptor `create` returned, and its duplicates.
+    Own,
+    /// A descriptor made for somebody else.
+    Export,
+    /// An attachment.
+    Path,
+}
+
+impl References {
+    fn total(&self) -> u32 {
+        self.own + self.exports + self.paths
+    }
+
+    fn of(&mut self, kind: Reference) -> &mut u32 {
+        match kind {
+            Reference::Own => &mut self.own,
+            Reference::Export => &mut self.exports,
+            Reference::Path => &mut self.paths,
+        }
+    }
+}
+
+impl DoorObject {
+    pub(crate) fn new(spec: super::DoorSpec) -> Arc<Self> {
+        let counts = spec.attributes.intersects(Attributes::UNREF | Attributes::UNREF_MULTI);
+        Arc::new(Self {
+            attributes: AtomicU32::new(spec.attributes.bits()),
+            procedure_address: spec.procedure_address,
+            cookie: spec.cookie,
+            procedure: spec.procedure,
+            unlimited: AtomicBool::new(spec.limits == Limits::default()),
+            limits: Mutex::new(spec.limits),
+            pool: OnceLock::new(),
+            unique: OnceLock::new(),
+            references: Mutex::new(References::default()),
+            counts,
+        })
+    }
+
+    pub(crate) fn set_pool(&self, pool: Arc<Pool>) {
+        // Set once, by the creator, before anybody else can see the door.
+        let _ = self.pool.set(pool);
+    }
+
+    /// The pool whose threads serve this door.
+    #[inline]
+    pub(crate) fn pool(&self) -> &Arc<Pool> {
+        self.pool.get().expect("a door has its pool before it is published")
+    }
+
+    #[inline]
+    pub(crate) fn attributes(&self) -> Attributes {
+        Attributes::from_bits_retain(self.attributes.load(Ordering::Acquire))
+    }
+
+    #[inline]
+    pub(crate) fn is_revoked(&self) -> bool {
+        self.attributes().contains(Attributes::REVOKED)
+    }
+
+    pub(crate) fn revoke(&self) {
+        self.attributes.fetch_or(Attributes::REVOKED.bits(), Ordering::AcqRel);
+    }
+
+    /// The limits, if there are any.
+    #[inline]
+    pub(crate) fn effective_limits(&self) -> Option<Limits> {
+        if self.unlimited.load(Ordering::Acquire) { None } else { Some(*lock(&self.limits)) }
+    }
+
+    pub(crate) fn change_limits<E>(&self, change: impl FnOnce(&mut Limits) -> Result<(), E>) -> Result<(), E> {
+        let mut limits = lock(&self.limits);
+        let mut wanted = *limits;
+        change(&mut wanted)?;
+        *limits = wanted;
+        self.unlimited.store(wanted == Limits::default(), Ordering::Release);
+        Ok(())
+    }
+
+    /// What `door_info` says, to the owner (`local`) or to others.
+    pub(crate) fn info(&self, local: bool) -> DoorInfo {
+        let mut attributes = self.attributes();
+        attributes.set(Attributes::LOCAL, local);
+        attributes.set(Attributes::IS_UNREF, lock(&self.references).total() == 1);
+        DoorInfo {
+            target: Some(std::process::id()),
+            procedure: self.procedure_address,
+            cookie: self.cookie,
+            attributes,
+            unique: self.unique.get().copied().unwrap_or(0),
+            limits: *lock(&self.limits),
+        }
+    }
+
+    pub(crate) fn reference_added(&self, kind: Reference) {
+        *lock(&self.references).of(kind) += 1;
+    }
+
+    pub(crate) fn reference_dropped(self: &Arc<Self>, kind: Reference) {
+        let mut references = lock(&self.references);
+        let count = references.of(kind);
+        *count = count.saturating_sub(1);
+        if references.total() == 1 {
+            self.unreferenced(&mut references);
+        }
+    }
+
+    /// Only one reference is left: sees to the invocation, now or when the last call has ended.
+    fn unreferenced(self: &Arc<Self>, references: &mut References) {
+        if !self.attributes().intersects(Attributes::UNREF | Attributes::UNREF_MULTI) || self.is_revoked() {
+            return;
+        }
+        if references.active > 0 {
+            references.owed = true;
+        } else if !references.queued {
+            references.queued = true;
+            // UNREF comes once; UNREF_MULTI stays.
+            self.attributes.fetch_and(!Attributes::UNREF.bits(), Ordering::AcqRel);
+            self.pool().push(Work::Unreferenced(Arc::clone(self)));
+        }
+    }
+
+    /// A thread has taken the queued unreferenced invocation; false if it is moot.
+    pub(crate) fn begin_unreferenced(&self) -> bool {
+        let mut references = lock(&self.references);
+        references.queued = false;
+        if self.is_revoked() {
+            return false;
+        }
+        references.active += 1;
+        true
+    }
+
+    /// A call begins.
+    #[inline]
+    pub(crate) fn begin(&self) {
+        if self.counts {
+            lock(&self.references).active += 1;
+        }
+    }
+
+    /// A call, or the unreferenced invocation, has ended.
+    #[inline]
+    pub(crate) fn end(self: &Arc<Self>) {
+        if self.counts {
+            self.end_counted();
+        }
+    }
+
+    fn end_counted(self: &Arc<Self>) {
+        let mut references = lock(&self.references);
+        references.active = references.active.saturating_sub(1);
+        if references.active == 0 && references.owed {
+            references.owed = false;
+            if references.total() == 1 {
+                self.unreferenced(&mut references);
+            }
+        }
+    }
+}
+
+/// One reference that the kernel counts: the server's end of a socket whose other end is the descriptor somebody holds.
+#[derive(Debug)]
+pub(crate) struct Export {
+    pub(crate) key: u64,
+    pub(crate) socket: InternalFd,
+    /// Number of the other end, by which a descriptor of ours is recognised when we meet it; 0 if not known.
+    pub(crate) cookie: u64,
+    pub(crate) door: Arc<DoorObject>,
+    pub(crate) kind: Reference,
+}

@@ -1,0 +1,345 @@
+//! Doors in the file system: a listening socket takes the place of the file.
+//!
+//! The socket is bound under a name of its own in the same directory and swapped with the file in one step. What was at the path lies
+//! beside it as `.NAME.door` until the door is detached, also when the server dies: the next attachment finds it there.
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, RenameFlags, Stat, Uid};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+
+use super::internal::InternalFd;
+use super::object::DoorObject;
+use super::server::{self, mark_as_door, own_door, server_id_of, socket_pair};
+use super::client;
+use crate::error::AttachError;
+use crate::sys::socket;
+
+/// What `attach` may do beyond covering a file.
+#[derive(Debug, Clone, Copy)]
+pub struct AttachOptions {
+    /// Make the path, with mode 0600, if it does not exist. Otherwise that is `ENOENT`.
+    pub create: bool,
+    /// Take the place of an attachment whose server has died. Otherwise that is [`AttachError::Busy`].
+    pub replace_stale: bool,
+}
+
+/// What `open` does with the attachment of a dead server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DeadDoor {
+    /// `ECONNREFUSED`.
+    Refuse,
+    /// A descriptor on which calls say `Revoked`, as on Solaris.
+    Yield,
+}
+
+/// The socket at a path.
+#[derive(Debug)]
+pub(crate) struct Listener {
+    pub(crate) socket: InternalFd,
+    pub(crate) door: Arc<DoorObject>,
+    path: PathBuf,
+    /// Device and number of the socket's file.
+    file: (u64, u64),
+    /// Given up for a moment when a connection has to be taken in and no descriptor is left.
+    spare: std::sync::Mutex<Option<OwnedFd>>,
+}
+
+impl Listener {
+    /// True while the path leads to this socket.
+    pub(crate) fn is_current(&self) -> bool {
+        rustix::fs::lstat(&self.path).is_ok_and(|stat| identity(&stat) == self.file)
+    }
+
+    /// The next that has opened the path. One for whom there is no descriptor is turned away: it would come again for ever.
+    pub(crate) fn accept(&self) -> Option<OwnedFd> {
+        loop {
+            match rustix::net::accept_with(&self.socket, SocketFlags::CLOEXEC) {
+                Ok(socket) => return Some(socket),
+                Err(Errno::INTR | Errno::CONNABORTED) => {}
+                Err(Errno::MFILE | Errno::NFILE) => {
+                    let mut spare = super::object::lock(&self.spare);
+                    spare.take()?;
+                    drop(rustix::net::accept_with(&self.socket, SocketFlags::CLOEXEC));
+                    *spare = null_file();
+                }
+                Err(_) => return None,
+            }
+        }
+    }
+}
+
+fn null_file() -> Option<OwnedFd> {
+    rustix::fs::open("/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()
+}
+
+fn identity(stat: &Stat) -> (u64, u64) {
+    (stat.st_dev, stat.st_ino)
+}
+
+/// A path taken apart: its directory, opened, and its name there. Symbolic links at the end are followed first.
+struct Place {
+    directory: OwnedFd,
+    name: OsString,
+    path: PathBuf,
+}
+
+impl Place {
+    fn of(path: &Path) -> Result<Self, AttachError> {
+        if path.as_os_str().is_empty() {
+            return Err(Errno::NOENT.into());
+        }
+        let path = std::fs::canonicalize(path).or_else(|error| {
+            // It may not exist yet; its directory must.
+            let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return Err(error) };
+            let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+            Ok(std::fs::canonicalize(parent)?.join(name))
+        })?;
+        let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+            return Err(Errno::INVAL.into());
+        };
+        let directory = rustix::fs::open(parent, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
+        Ok(Self { directory, name: name.to_owned(), path })
+    }
+
+    fn stat(&self, name: &OsStr) -> Result<Option<Stat>, Errno> {
+        match rustix::fs::statat(&self.directory, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => Ok(Some(stat)),
+            Err(Errno::NOENT) => Ok(None),
+            Err(errno) => Err(errno),
+        }
+    }
+
+    /// Where the covered file lies meanwhile.
+    fn aside(&self) -> OsString {
+        [OsStr::new("."), &self.name, OsStr::new(".door")].iter().fold(OsString::new(), |mut all, part| {
+            all.push(part);
+            all
+        })
+    }
+
+    fn rename(&self, from: &OsStr, to: &OsStr, flags: RenameFlags) -> Result<(), Errno> {
+        rustix::fs::renameat_with(&self.directory, from, &self.directory, to, flags)
+    }
+
+    fn unlink(&self, name: &OsStr) -> Result<(), Errno> {
+        rustix::fs::unlinkat(&self.directory, name, AtFlags::empty())
+    }
+}
+
+fn is_socket(stat: &Stat) -> bool {
+    FileType::from_raw_mode(stat.st_mode) == FileType::Socket
+}
+
+/// True if somebody listens at this socket file.
+fn is_alive(path: &Path) -> io::Result<bool> {
+    match connect(path) {
+        Ok(_) => Ok(true),
+        Err(error) if error.raw_os_error() == Some(libc::ECONNREFUSED) => Ok(false),
+        // A socket of another kind: somebody's, and not ours to replace.
+        Err(error) if error.raw_os_error() == Some(libc::EPROTOTYPE) => Ok(true),
+        Err(error) => Err(error),
+    }
+}
+
+/// Attaches a door of this process to a path. fattach(3C).
+pub(crate) fn attach(door: BorrowedFd<'_>, path: &Path, options: AttachOptions) -> Result<(), AttachError> {
+    let export = own_door(door).ok_or(AttachError::NotOurs)?;
+    let place = Place::of(path)?;
+    let covered = place.stat(&place.name)?;
+    let stale = match &covered {
+        None if !options.create => return Err(Errno::NOENT.into()),
+        Some(stat) if is_socket(stat) => {
+            if is_alive(&place.path)? || !options.replace_stale {
+                return Err(AttachError::Busy);
+            }
+            true
+        }
+        _ => false,
+    };
+    if let Some(stat) = &covered {
+        may_cover(&place, stat)?;
+    }
+    let (socket, own_name) = listen(&place)?;
+    let installed = install(&place, &own_name, covered.as_ref(), stale);
+    let file = match installed {
+        Ok(file) => file,
+        Err(errno) => {
+            let _ = place.unlink(&own_name);
+            return Err(errno.into());
+        }
+    };
+    let spare = std::sync::Mutex::new(null_file());
+    let listener =
+        Listener { socket: InternalFd::new(socket), door: Arc::clone(&export.door), path: place.path.clone(), file, spare };
+    server::server()?.add_listener(listener)?;
+    Ok(())
+}
+
+/// Only the owner of a file may cover it, and only if it may be written. Root may do everything.
+fn may_cover(place: &Place, stat: &Stat) -> Result<(), AttachError> {
+    let user = rustix::process::geteuid();
+    if user.is_root() {
+        return Ok(());
+    }
+    if stat.st_uid != user.as_raw() {
+        return Err(AttachError::NotOwner);
+    }
+    if !is_socket(stat) {
+        rustix::fs::accessat(&place.directory, &*place.name, rustix::fs::Access::WRITE_OK, AtFlags::EACCESS)?;
+    }
+    Ok(())
+}
+
+/// A socket that listens under a name of its own, which tells the server's id.
+fn listen(place: &Place) -> Result<(OwnedFd, OsString), AttachError> {
+    static NUMBER: AtomicU64 = AtomicU64::new(0);
+    let id = server::server()?.id;
+    let name = OsString::from(format!(".door.{id:010x}.{}", NUMBER.fetch_add(1, Ordering::Relaxed)));
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
+    socket::pass_credentials(socket.as_fd())?;
+    // Long directory names do not fit into a socket address; a number of a descriptor does.
+    let address = format!("/proc/self/fd/{}/", place.directory.as_raw_fd()) + &name.to_string_lossy();
+    rustix::net::bind(&socket, &SocketAddrUnix::new(address.as_str())?)?;
+    if let Err(errno) = rustix::net::listen(&socket, 128) {
+        let _ = place.unlink(&name);
+        return Err(errno.into());
+    }
+    Ok((socket, name))
+}
+
+/// Gives the socket the rights of what it covers, and swaps the two. Returns which file the socket is.
+fn install(place: &Place, own_name: &OsStr, covered: Option<&Stat>, stale: bool) -> Result<(u64, u64), Errno> {
+    let mode = covered.map_or(0o600, |stat| stat.st_mode & 0o777);
+    // To call a door is to open it for reading; to connect to a socket takes the right to write.
+    let mode = mode | (mode & 0o444) >> 1;
+    rustix::fs::chmodat(&place.directory, own_name, Mode::from_raw_mode(mode), AtFlags::empty())?;
+    if let Some(stat) = covered {
+        let (user, group) = (Uid::from_raw(stat.st_uid), Gid::from_raw(stat.st_gid));
+        // Only root can give a file away; the owner covers its own.
+        let _ = rustix::fs::chownat(&place.directory, own_name, Some(user), Some(group), AtFlags::SYMLINK_NOFOLLOW);
+    }
+    let file = identity(&rustix::fs::statat(&place.directory, own_name, AtFlags::SYMLINK_NOFOLLOW)?);
+    match covered {
+        None => place.rename(own_name, &place.name, RenameFlags::NOREPLACE)?,
+        // What the dead server had covered stays aside.
+        Some(_) if stale => place.rename(own_name, &place.name, RenameFlags::empty())?,
+        Some(_) => {
+            let aside = place.aside();
+            place.rename(own_name, &aside, RenameFlags::NOREPLACE)?;
+            if let Err(errno) = place.rename(&aside, &place.name, RenameFlags::EXCHANGE) {
+                let _ = place.unlink(&aside);
+                return Err(errno);
+            }
+        }
+    }
+    Ok(file)
+}
+
+/// Detaches whatever door is attached to a path, of this process or another's. fdetach(3C).
+pub(crate) fn detach(path: &Path) -> Result<(), AttachError> {
+    let place = Place::of(path)?;
+    let stat = place.stat(&place.name)?.ok_or(AttachError::Os(Errno::NOENT.into()))?;
+    if !is_socket(&stat) {
+        return Err(AttachError::NotAttached);
+    }
+    let user = rustix::process::geteuid();
+    if !user.is_root() && stat.st_uid != user.as_raw() {
+        return Err(AttachError::NotOwner);
+    }
+    // A descriptor from before, to tell its server afterwards.
+    let door = connect(&place.path).ok().filter(|door| server_id_of(door.as_fd()).is_some());
+    let aside = place.aside();
+    if place.stat(&aside)?.is_some() {
+        place.rename(&aside, &place.name, RenameFlags::empty())?;
+    } else {
+        place.unlink(&place.name)?;
+    }
+    if let Some(door) = door {
+        if let Some(server) = server::existing()
+            && server_id_of(door.as_fd()) == Some(server.id)
+        {
+            server.check_paths();
+        } else {
+            // If it dies now, its listener dies with it.
+            let _ = client::path_changed(door.as_fd());
+        }
+    }
+    Ok(())
+}
+
+/// Opens the door attached to a path.
+pub(crate) fn open(path: &Path, dead: DeadDoor) -> io::Result<OwnedFd> {
+    let file = rustix::fs::openat(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
+    if !is_socket(&rustix::fs::fstat(&file)?) {
+        return Err(io::Error::from_raw_os_error(libc::ENXIO));
+    }
+    match connect_file(&file) {
+        Ok(door) if server_id_of(door.as_fd()).is_some() => Ok(door),
+        Ok(_) => Err(io::Error::from_raw_os_error(libc::ENXIO)),
+        Err(error) => match error.raw_os_error() {
+            Some(libc::ECONNREFUSED) if dead == DeadDoor::Yield => {
+                // Its other end is closed at once: a door whose server is gone.
+                let (door, _) = socket_pair()?;
+                mark_as_door(door.as_fd(), 0)?;
+                Ok(door)
+            }
+            Some(libc::EPROTOTYPE) => Err(io::Error::from_raw_os_error(libc::ENXIO)),
+            _ => Err(error),
+        },
+    }
+}
+
+fn connect(path: &Path) -> io::Result<OwnedFd> {
+    connect_file(&rustix::fs::openat(CWD, path, OFlags::PATH | OFlags::CLOEXEC | OFlags::NOFOLLOW, Mode::empty())?)
+}
+
+/// Connects to a socket file. If the name it was bound to says that it is a door, so does the result.
+fn connect_file(file: &OwnedFd) -> io::Result<OwnedFd> {
+    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
+    let address = format!("/proc/self/fd/{}", file.as_raw_fd());
+    let address = SocketAddrUnix::new(address.as_str())?;
+    loop {
+        match rustix::net::connect(&socket, &address) {
+            Ok(()) => break,
+            Err(Errno::INTR) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+    let peer = rustix::net::getpeername(&socket)?.and_then(|peer| SocketAddrUnix::try_from(peer).ok());
+    let bound = peer.and_then(|peer| peer.path_bytes().map(<[u8]>::to_vec)).unwrap_or_default();
+    if let Some(id) = server_id_in(&bound) {
+        mark_as_door(socket.as_fd(), id)?;
+    }
+    Ok(socket)
+}
+
+/// The server's id from the name a listener was bound to: `…/.door.ID.NUMBER`.
+fn server_id_in(bound: &[u8]) -> Option<u64> {
+    let path = PathBuf::from(OsString::from_vec(bound.to_vec()));
+    let name = path.file_name()?.as_bytes().strip_prefix(b".door.")?;
+    let digits = std::str::from_utf8(name.split(|byte| *byte == b'.').next()?).ok()?;
+    let id = u64::from_str_radix(digits, 16).ok()?;
+    (id != 0 && id < 1 << 40).then_some(id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bound_name_tells_the_server() {
+        assert_eq!(server_id_in(b"/proc/self/fd/9/.door.00000000ff.3"), Some(255));
+        assert_eq!(server_id_in(b"/tmp/.door.zz.3"), None);
+        assert_eq!(server_id_in(b"/tmp/.door.fffffffffff.3"), None);
+        assert_eq!(server_id_in(b""), None);
+    }
+}

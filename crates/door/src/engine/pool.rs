@@ -1,0 +1,165 @@
+//! Pools: where server threads wait, and what they can be given.
+//!
+//! A pool is an epoll instance. Doorbells (one eventfd per link) and the pool's own kick are registered in it edge triggered and never
+//! read: each write wakes one waiting thread. Bits in the link's memory say which lanes rang.
+
+use std::collections::{HashMap, VecDeque};
+use std::io;
+use std::os::fd::AsFd;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
+
+use rustix::event::{EventfdFlags, epoll};
+
+use super::internal::InternalFd;
+use super::link::ServerLink;
+use super::object::{DoorObject, lock};
+use crate::info::DoorInfo;
+
+/// Something a thread of the pool has to do that did not come straight from a doorbell.
+#[derive(Debug)]
+pub(crate) enum Work {
+    /// This lane rang, but the thread that noticed was busy with another.
+    Lane(Arc<ServerLink>, usize),
+    /// Only one reference to the door is left.
+    Unreferenced(Arc<DoorObject>),
+}
+
+/// A pool of server threads: the one of the process, or the one of a private door.
+#[derive(Debug)]
+pub struct Pool {
+    epoll: InternalFd,
+    kick: InternalFd,
+    queue: Mutex<VecDeque<Work>>,
+    queued: AtomicUsize,
+    /// Threads that wait, or look for work: whoever takes the last one away has depleted the pool.
+    idle: AtomicUsize,
+    links: Mutex<HashMap<u64, Arc<ServerLink>>>,
+    door: OnceLock<Weak<DoorObject>>,
+}
+
+/// Epoll data of the kick; links have keys from 1 on.
+const KICK: u64 = 0;
+
+impl Pool {
+    pub(crate) fn new() -> io::Result<Arc<Self>> {
+        let epoll = InternalFd::new(epoll::create(epoll::CreateFlags::CLOEXEC)?);
+        let kick = new_bell()?;
+        watch_bell(&epoll, &kick, KICK)?;
+        Ok(Arc::new(Self {
+            epoll,
+            kick,
+            queue: Mutex::default(),
+            queued: AtomicUsize::new(0),
+            idle: AtomicUsize::new(0),
+            links: Mutex::default(),
+            door: OnceLock::new(),
+        }))
+    }
+
+    /// Makes it the private pool of `door`.
+    pub(crate) fn set_door(&self, door: &Arc<DoorObject>) {
+        // Set once, by the creator of both.
+        let _ = self.door.set(Arc::downgrade(door));
+    }
+
+    /// The door of a private pool (`DOOR_QUERY`); `None` for the pool of the process, and when the door is gone.
+    #[must_use]
+    pub fn door_info(&self) -> Option<DoorInfo> {
+        self.door.get().and_then(Weak::upgrade).map(|door| door.info(true))
+    }
+
+    /// Adds a link: gives the bell its clients ring.
+    pub(crate) fn add_link(&self, link: &Arc<ServerLink>) -> io::Result<InternalFd> {
+        let bell = new_bell()?;
+        lock(&self.links).insert(link.key, Arc::clone(link));
+        watch_bell(&self.epoll, &bell, link.key).inspect_err(|_| {
+            lock(&self.links).remove(&link.key);
+        })?;
+        Ok(bell)
+    }
+
+    /// Removes a link. The client may keep the bell alive, so it must be taken out by name.
+    pub(crate) fn remove_link(&self, key: u64, bell: &InternalFd) {
+        let _ = epoll::delete(&self.epoll, bell);
+        lock(&self.links).remove(&key);
+    }
+
+    pub(crate) fn push(&self, work: Work) {
+        let mut queue = lock(&self.queue);
+        queue.push_back(work);
+        self.queued.store(queue.len(), Ordering::Release);
+        drop(queue);
+        self.kick();
+    }
+
+    /// Takes work from the queue. If there is more, another thread is told: its kick may have been this one's.
+    pub(crate) fn pop(&self) -> Option<Work> {
+        if self.queued.load(Ordering::Acquire) == 0 {
+            return None;
+        }
+        let mut queue = lock(&self.queue);
+        let work = queue.pop_front();
+        self.queued.store(queue.len(), Ordering::Release);
+        let more = !queue.is_empty();
+        drop(queue);
+        if more {
+            self.kick();
+        }
+        work
+    }
+
+    pub(crate) fn has_queued(&self) -> bool {
+        self.queued.load(Ordering::Acquire) > 0
+    }
+
+    fn kick(&self) {
+        // It can only fail when 2^64 kicks have piled up.
+        let _ = rustix::io::write(&self.kick, &1u64.to_ne_bytes());
+    }
+
+    /// Waits for a bell. `None`: a kick, a signal, or a link that has gone; or nothing, with `wait` false.
+    ///
+    /// # Errors
+    /// `EBADF` if the application has closed the engine's descriptors.
+    pub(crate) fn wait(&self, wait: bool) -> io::Result<Option<Arc<ServerLink>>> {
+        let mut events = [epoll::Event { flags: epoll::EventFlags::empty(), data: epoll::EventData::new_u64(0) }];
+        let zero = rustix::time::Timespec { tv_sec: 0, tv_nsec: 0 };
+        let timeout = if wait { None } else { Some(&zero) };
+        match epoll::wait(&self.epoll, &mut events[..], timeout) {
+            Ok(0) | Err(rustix::io::Errno::INTR) => Ok(None),
+            Ok(_) => {
+                let key = events[0].data.u64();
+                Ok(lock(&self.links).get(&key).cloned())
+            }
+            Err(errno) => Err(errno.into()),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn thread_idle(&self) {
+        self.idle.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// A thread stops waiting; true if it was the last one.
+    #[inline]
+    pub(crate) fn thread_busy(&self) -> bool {
+        self.idle.fetch_sub(1, Ordering::AcqRel) == 1
+    }
+
+    /// True if nobody else waits.
+    pub(crate) fn is_last(&self) -> bool {
+        self.idle.load(Ordering::Relaxed) <= 1
+    }
+}
+
+fn new_bell() -> io::Result<InternalFd> {
+    let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
+    Ok(InternalFd::new(rustix::event::eventfd(0, flags)?))
+}
+
+fn watch_bell(epoll: &InternalFd, bell: &InternalFd, key: u64) -> io::Result<()> {
+    let flags = epoll::EventFlags::IN | epoll::EventFlags::ET;
+    epoll::add(epoll, bell.as_fd(), epoll::EventData::new_u64(key), flags)?;
+    Ok(())
+}

@@ -1,0 +1,558 @@
+//! A server thread: how it waits for an invocation and takes it.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::sync::atomic::{Ordering, fence};
+use std::time::{Duration, Instant};
+
+use super::claimed::{Claimed, Origin};
+use super::layout::{ARGUMENT_BYTES, CHUNK_BYTES, PARKED, Progress, STARVES, WINDOW_BYTES, pending};
+use super::link::{Missing, ServerLink, Transfer};
+use super::object::{DoorObject, lock};
+use super::pool::{Pool, Work};
+use super::server::{self, Server};
+use super::spin::{Escape, SERVER_BUDGET, Spin, published_cpu};
+use super::undertaker;
+use super::wire::Status;
+use crate::info::Attributes;
+use crate::sys::memory::{Buffer, as_uninit};
+
+/// Longest argument any door takes.
+const ARGUMENT_MAX: u64 = 1 << 30;
+/// How long a thread waits for the next piece of an argument before it puts the transfer aside.
+const PATIENCE: Duration = Duration::from_micros(200);
+/// How long a thread may stay with one client while nobody else waits for work.
+const STICKY: Duration = Duration::from_micros(50);
+
+/// The engine is not, or no longer, there for this thread: it belongs to the parent of a forked child.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stopped;
+
+/// A lane a thread holds.
+#[derive(Debug)]
+pub(crate) struct Lease {
+    pub(crate) link: Arc<ServerLink>,
+    pub(crate) index: usize,
+    /// The client was told that this thread attends to the lane.
+    announced: bool,
+}
+
+impl Lease {
+    /// Lets the lane go from outside a thread's loop: work that comes at that moment goes to the pool.
+    pub(crate) fn abandon(self, pool: &Pool) {
+        self.link.lane(self.index).attending().store(0, Ordering::Release);
+        if self.link.release(self.index) {
+            pool.push(Work::Lane(self.link, self.index));
+        }
+    }
+}
+
+/// Which door a handle meant when last looked up.
+#[derive(Debug)]
+pub(crate) struct Remembered {
+    link_key: u64,
+    handle: u64,
+    version: u32,
+    pub(crate) door: Arc<DoorObject>,
+}
+
+/// One thread that serves invocations.
+pub struct ServerThread {
+    server: Arc<Server>,
+    bound: Option<Arc<Pool>>,
+    token: u64,
+    generation: u32,
+    lease: Option<Lease>,
+    lease_pool: Option<Arc<Pool>>,
+    remembered: Option<Remembered>,
+    sticky_since: Instant,
+    buffer: Buffer,
+    spin: Spin,
+    escape: Escape,
+}
+
+impl std::fmt::Debug for ServerThread {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ServerThread").field("token", &self.token).finish_non_exhaustive()
+    }
+}
+
+/// What became of a lane that was taken.
+enum Taken {
+    /// The procedure has to run.
+    Invocation(Claimed),
+    /// Answered without it; the lane is still held.
+    Answered(Lease),
+    /// The lane was let go.
+    Released,
+}
+
+/// What became of an argument.
+enum Fetched {
+    Whole,
+    /// Put aside until the client sends more.
+    Parked,
+    Failed(Status),
+}
+
+impl ServerThread {
+    /// A thread of this process. `token` is what the cancel hook gets.
+    ///
+    /// # Errors
+    /// Those of starting the engine, if no door was made before.
+    pub fn new(token: u64) -> io::Result<Self> {
+        Ok(Self {
+            server: server::server()?,
+            bound: None,
+            token,
+            generation: crate::sys::fork::generation(),
+            lease: None,
+            lease_pool: None,
+            remembered: None,
+            sticky_since: Instant::now(),
+            buffer: Buffer::new(),
+            spin: Spin::default(),
+            escape: Escape::new(),
+        })
+    }
+
+    /// From the next park on, serves this private pool; `None`: the pool of the process.
+    pub fn bind(&mut self, pool: Option<Arc<Pool>>) {
+        self.bound = pool;
+    }
+
+    /// The pool the thread is bound to.
+    #[must_use]
+    pub fn binding(&self) -> Option<&Arc<Pool>> {
+        self.bound.as_ref()
+    }
+
+    /// Takes back what a finished invocation held: its buffer, and its client, whose next call is likely to be soon.
+    pub fn retire(&mut self, mut claimed: Claimed) {
+        let (lease, remembered, mut buffer) = claimed.dismantle();
+        buffer.trim();
+        self.buffer = buffer;
+        self.remembered = remembered.or(self.remembered.take());
+        if let Some(lease) = lease {
+            self.lease = Some(lease);
+        }
+    }
+
+    /// Waits for an invocation.
+    ///
+    /// # Errors
+    /// [`Stopped`] if the process is a forked child of the one the thread was made in, or has lost the engine's descriptors.
+    pub fn park(&mut self) -> Result<Claimed, Stopped> {
+        if self.generation != crate::sys::fork::generation() {
+            return Err(Stopped);
+        }
+        let pool = Arc::clone(self.bound.as_ref().unwrap_or_else(|| self.server.process_pool()));
+        if self.lease_pool.as_ref().is_none_or(|before| !Arc::ptr_eq(before, &pool)) {
+            self.let_go();
+            self.lease_pool = Some(Arc::clone(&pool));
+        }
+        pool.thread_idle();
+        let claimed = self.next(&pool);
+        let last = pool.thread_busy();
+        claimed.map(|mut claimed| {
+            claimed.set_depleted(last);
+            claimed
+        })
+    }
+
+    fn next(&mut self, pool: &Arc<Pool>) -> Result<Claimed, Stopped> {
+        loop {
+            if let Some(lease) = self.lease.take() {
+                match self.linger(pool, lease) {
+                    Some(Taken::Invocation(claimed)) => return Ok(claimed),
+                    Some(Taken::Answered(lease)) => self.lease = Some(lease),
+                    Some(Taken::Released) | None => {}
+                }
+                continue;
+            }
+            let work = match pool.pop() {
+                Some(work) => Some(work),
+                None => match pool.wait(true) {
+                    Ok(link) => link.and_then(|link| self.first_pending(pool, &link)),
+                    Err(_) => return Err(Stopped),
+                },
+            };
+            match work {
+                Some(Work::Unreferenced(door)) => {
+                    if door.begin_unreferenced() {
+                        return Ok(Claimed::unreferenced(door));
+                    }
+                }
+                Some(Work::Lane(link, index)) => self.take_lane(link, index),
+                None => {}
+            }
+        }
+    }
+
+    /// Turns the bits of a doorbell into work: one lane for this thread, the others for whoever is free.
+    fn first_pending(&self, pool: &Arc<Pool>, link: &Arc<ServerLink>) -> Option<Work> {
+        let bits = pending(&link.memory, link.pool_index(pool)?).swap(0, Ordering::AcqRel);
+        let mut mine = None;
+        for index in (0..super::layout::LANES).filter(|index| bits & 1 << index != 0) {
+            if link.is_busy(index) {
+                // Its owner looks again when it lets go. But the client may have given up.
+                cancel_if_asked(link, index);
+            }
+            if mine.is_none() {
+                mine = Some(Work::Lane(Arc::clone(link), index));
+            } else {
+                pool.push(Work::Lane(Arc::clone(link), index));
+            }
+        }
+        mine
+    }
+
+    /// Holds a lane if it can be had and there is something to do on it.
+    fn take_lane(&mut self, link: Arc<ServerLink>, index: usize) {
+        if link.claim(index) {
+            self.lease = Some(Lease { link, index, announced: false });
+            self.sticky_since = Instant::now();
+        }
+    }
+
+    /// Looks at the lane held for its client's next request; lets it go if none comes.
+    fn linger(&mut self, pool: &Arc<Pool>, mut lease: Lease) -> Option<Taken> {
+        let link = &lease.link;
+        if link.is_dead() {
+            link.release(lease.index);
+            return None;
+        }
+        let (lane, index) = (link.lane(lease.index), lease.index);
+        let others = pool.is_last() && self.sticky_since.elapsed() > STICKY && self.other_work(pool);
+        let ready = if others {
+            false
+        } else {
+            let peer = lane.client_cpu().load(Ordering::Relaxed);
+            if !link.has_work(index) && !lease.announced {
+                if let Some(number) = link.pool_index(pool) {
+                    lane.attending().store(number as u32 + 1, Ordering::Release);
+                    lease.announced = true;
+                }
+            }
+            self.spin.until(SERVER_BUDGET, peer, || link.has_work(index))
+        };
+        if ready {
+            return Some(self.take(pool, lease));
+        }
+        self.put_down(lease);
+        None
+    }
+
+    /// Lets a lane go. If a request comes at the same moment, and nobody else takes it, holds it again.
+    fn put_down(&mut self, lease: Lease) {
+        if lease.announced {
+            lease.link.lane(lease.index).attending().store(0, Ordering::Release);
+        }
+        if lease.link.release(lease.index) {
+            self.take_lane(lease.link, lease.index);
+        }
+    }
+
+    /// Lets everything go before serving another pool.
+    fn let_go(&mut self) {
+        if let (Some(lease), Some(pool)) = (self.lease.take(), &self.lease_pool) {
+            lease.abandon(pool);
+        }
+    }
+
+    /// True if somebody else's request waits. Bells heard meanwhile are passed on.
+    #[cold]
+    fn other_work(&mut self, pool: &Arc<Pool>) -> bool {
+        self.sticky_since = Instant::now();
+        if let Ok(Some(link)) = pool.wait(false)
+            && let Some(work) = self.first_pending(pool, &link)
+        {
+            pool.push(work);
+        }
+        pool.has_queued()
+    }
+
+    /// Takes the request of a lane that is held and has one.
+    fn take(&mut self, pool: &Arc<Pool>, lease: Lease) -> Taken {
+        let state = &lease.link.lanes[lease.index];
+        if state.parked.load(Ordering::Acquire) {
+            let transfer = lock(&state.transfer).take();
+            state.parked.store(false, Ordering::Release);
+            if let Some(transfer) = transfer {
+                lease.link.unpark_bytes(transfer.len);
+                return self.resume(lease, transfer);
+            }
+        }
+        let lane = lease.link.lane(lease.index);
+        // Each word of the client is read once; from here on only the copies count.
+        let seq = lane.req().load(Ordering::Acquire);
+        let flags = lane.flags().load(Ordering::Relaxed);
+        let descriptors = lane.request_descriptors().load(Ordering::Relaxed) as usize;
+        let len = lane.request_len().load(Ordering::Relaxed);
+        let handle = lane.handle().load(Ordering::Relaxed);
+        self.escape.observe(lane.client_cpu().load(Ordering::Relaxed), published_cpu());
+
+        let door = match self.look_up(&lease.link, handle) {
+            Ok(door) => door,
+            Err(status) => return Taken::Answered(refuse(lease, seq, status, descriptors)),
+        };
+        if !Arc::ptr_eq(door.pool(), pool) {
+            // Another pool serves this door, and this thread must not.
+            let (link, index) = (Arc::clone(&lease.link), lease.index);
+            link.lane(index).attending().store(0, Ordering::Release);
+            link.release(index);
+            door.pool().push(Work::Lane(link, index));
+            return Taken::Released;
+        }
+        lane.acc().store(seq, Ordering::Release);
+        if lane.cancel().load(Ordering::Acquire) == seq {
+            return Taken::Answered(refuse(lease, seq, Status::Interrupted, descriptors));
+        }
+        if let Err(status) = check(&door, len, descriptors) {
+            return Taken::Answered(refuse(lease, seq, status, descriptors));
+        }
+        let Ok(len) = usize::try_from(len) else {
+            return Taken::Answered(refuse(lease, seq, Status::ArgumentTooLarge, descriptors));
+        };
+        let fds = if descriptors == 0 {
+            Vec::new()
+        } else {
+            match lease.link.take_descriptors(lease.index, seq, descriptors) {
+                Ok(fds) => fds,
+                Err(Missing::NoRoom) => return Taken::Answered(refuse(lease, seq, Status::OutOfDescriptors, 0)),
+                Err(Missing::NotSent) => return Taken::Answered(refuse(lease, seq, Status::ArgumentTooLarge, 0)),
+            }
+        };
+        let mut buffer = std::mem::replace(&mut self.buffer, Buffer::new());
+        if len > 0 && buffer.reserve(len).is_err() {
+            self.buffer = buffer;
+            undertaker::bury(fds);
+            return Taken::Answered(refuse(lease, seq, Status::NoMemory, 0));
+        }
+        if len <= ARGUMENT_BYTES {
+            if len > 0 {
+                let (memory, offset) = lane.argument(len);
+                memory.read(offset, as_uninit(buffer.bytes_mut(len)));
+            }
+            return Taken::Invocation(self.invoke(lease, seq, flags, door, buffer, len, fds));
+        }
+        self.resume(lease, Transfer { seq, buffer, received: 0, len, fds, door, flags })
+    }
+
+    /// Goes on with an argument that arrives in pieces.
+    fn resume(&mut self, lease: Lease, mut transfer: Transfer) -> Taken {
+        loop {
+            match self.fetch(&lease, &mut transfer) {
+                Fetched::Whole => {
+                    let Transfer { seq, buffer, len, fds, door, flags, .. } = transfer;
+                    return Taken::Invocation(self.invoke(lease, seq, flags, door, buffer, len, fds));
+                }
+                Fetched::Failed(status) => {
+                    undertaker::bury(transfer.fds);
+                    return Taken::Answered(refuse(lease, transfer.seq, status, 0));
+                }
+                Fetched::Parked => {
+                    if !lease.link.park_bytes(transfer.len) {
+                        undertaker::bury(transfer.fds);
+                        return Taken::Answered(refuse(lease, transfer.seq, Status::NoMemory, 0));
+                    }
+                    let state = &lease.link.lanes[lease.index];
+                    *lock(&state.transfer) = Some(transfer);
+                    state.parked.store(true, Ordering::Release);
+                    let lane = lease.link.lane(lease.index);
+                    lane.stalled().store(PARKED, Ordering::SeqCst);
+                    fence(Ordering::SeqCst);
+                    self.put_down(lease);
+                    return Taken::Released;
+                }
+            }
+        }
+    }
+
+    /// Copies what the client has put into the window, as long as it keeps coming.
+    fn fetch(&mut self, lease: &Lease, transfer: &mut Transfer) -> Fetched {
+        let (link, lane, seq) = (&lease.link, lease.link.lane(lease.index), transfer.seq);
+        let mut starved = false;
+        lane.stalled().store(0, Ordering::Relaxed);
+        while transfer.received < transfer.len {
+            if link.is_dead() || lane.cancel().load(Ordering::Acquire) == seq {
+                return Fetched::Failed(Status::Interrupted);
+            }
+            let supplied = Progress::bytes(lane.wr().load(Ordering::Acquire), seq);
+            if supplied <= transfer.received {
+                let received = transfer.received;
+                let more = || Progress::bytes(lane.wr().load(Ordering::Acquire), seq) > received;
+                let peer = lane.client_cpu().load(Ordering::Relaxed);
+                if self.spin.until(SERVER_BUDGET, peer, more) {
+                    continue;
+                }
+                if starved {
+                    return Fetched::Parked;
+                }
+                starved = true;
+                let feed = lane.feed().load(Ordering::SeqCst);
+                lane.stalled().store(STARVES, Ordering::SeqCst);
+                fence(Ordering::SeqCst);
+                if !more() {
+                    sleep_on(lane.feed(), feed, PATIENCE);
+                }
+                lane.stalled().store(0, Ordering::SeqCst);
+                continue;
+            }
+            if supplied > transfer.len || supplied - transfer.received > WINDOW_BYTES {
+                return Fetched::Failed(Status::ArgumentTooLarge);
+            }
+            starved = false;
+            let (start, end) = (transfer.received, supplied);
+            let step = (end - start).min(CHUNK_BYTES).min(WINDOW_BYTES - start % WINDOW_BYTES);
+            let (memory, offset) = lane.window(start);
+            memory.read(offset, as_uninit(&mut transfer.buffer.bytes_mut(transfer.len)[start..start + step]));
+            transfer.received += step;
+            lane.rd().swap(Progress::of(seq, transfer.received), Ordering::SeqCst);
+            link.wake(lease.index);
+        }
+        Fetched::Whole
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "each is a part of the invocation, and this is its only constructor")]
+    fn invoke(
+        &mut self,
+        lease: Lease,
+        seq: u32,
+        flags: u32,
+        door: Arc<DoorObject>,
+        buffer: Buffer,
+        len: usize,
+        fds: Vec<OwnedFd>,
+    ) -> Claimed {
+        door.begin();
+        if !door.attributes().contains(Attributes::NO_CANCEL) {
+            *lock(&lease.link.lanes[lease.index].running) = Some((self.token, seq));
+        }
+        Claimed::call(door, Origin { lease, seq, flags, remembered: self.remembered.take() }, buffer, len, fds)
+    }
+
+    #[inline]
+    fn look_up(&mut self, link: &Arc<ServerLink>, handle: u64) -> Result<Arc<DoorObject>, Status> {
+        let version = link.version();
+        let door = match &self.remembered {
+            Some(remembered)
+                if remembered.handle == handle
+                    && remembered.version == version
+                    && remembered.link_key == link.key =>
+            {
+                Arc::clone(&remembered.door)
+            }
+            _ => {
+                let door = link.resolve(handle).ok_or(Status::Stale)?;
+                self.remembered =
+                    Some(Remembered { handle, version, link_key: link.key, door: Arc::clone(&door) });
+                door
+            }
+        };
+        if door.is_revoked() { Err(Status::Revoked) } else { Ok(door) }
+    }
+}
+
+impl Drop for ServerThread {
+    fn drop(&mut self) {
+        if self.generation == crate::sys::fork::last_generation() {
+            self.let_go();
+        }
+    }
+}
+
+/// The limits of the door, in the order the manual page gives them.
+#[inline]
+fn check(door: &DoorObject, len: u64, descriptors: usize) -> Result<(), Status> {
+    let limits = door.effective_limits();
+    if limits.is_some_and(|limits| len < limits.data_min || len > limits.data_max) {
+        return Err(Status::TooBig);
+    }
+    if descriptors > 0 {
+        if door.attributes().contains(Attributes::REFUSE_DESC) {
+            return Err(Status::DescriptorsRefused);
+        }
+        if limits.is_some_and(|limits| descriptors as u64 > u64::from(limits.descriptors_max)) {
+            return Err(Status::TooManyDescriptors);
+        }
+        if descriptors > super::MAX_DESCRIPTORS {
+            return Err(Status::ArgumentTooLarge);
+        }
+    }
+    if len > ARGUMENT_MAX { Err(Status::ArgumentTooLarge) } else { Ok(()) }
+}
+
+/// Answers request `seq` of a lane that is held, without running anything.
+#[cold]
+fn refuse(lease: Lease, seq: u32, status: Status, descriptors: usize) -> Lease {
+    refuse_lane(&lease.link, lease.index, seq, status, descriptors);
+    lease
+}
+
+fn refuse_lane(link: &ServerLink, index: usize, seq: u32, status: Status, descriptors: usize) {
+    if descriptors > 0 {
+        link.discard_descriptors(index, seq);
+    }
+    let lane = link.lane(index);
+    lane.status().store(status as u32, Ordering::Relaxed);
+    lane.reply_len().store(0, Ordering::Relaxed);
+    lane.reply_descriptors().store(0, Ordering::Relaxed);
+    lane.server_cpu().store(published_cpu(), Ordering::Relaxed);
+    link.complete(index, seq);
+}
+
+/// For a lane that was claimed: refuses its request if the door was revoked, and lets it go; false leaves it claimed.
+pub(crate) fn refuse_if_revoked(link: &Arc<ServerLink>, index: usize) -> bool {
+    let lane = link.lane(index);
+    let seq = lane.req().load(Ordering::Acquire);
+    let door = link.resolve(lane.handle().load(Ordering::Relaxed));
+    let parked = link.lanes[index].parked.load(Ordering::Acquire);
+    if parked || !door.is_some_and(|door| door.is_revoked()) {
+        return false;
+    }
+    refuse_lane(link, index, seq, Status::Revoked, lane.request_descriptors().load(Ordering::Relaxed) as usize);
+    link.release(index);
+    true
+}
+
+fn sleep_on(word: &std::sync::atomic::AtomicU32, value: u32, time: Duration) {
+    let timeout = rustix::time::Timespec { tv_sec: 0, tv_nsec: time.subsec_nanos().into() };
+    let _ = rustix::thread::futex::wait(word, rustix::thread::futex::Flags::empty(), value, Some(&timeout));
+}
+
+// ---- Cancellation ----------------------------------------------------------------------------------------------------
+
+static CANCEL_HOOK: std::sync::OnceLock<fn(token: u64)> = std::sync::OnceLock::new();
+
+/// Installs what is called, by some server thread, when the caller of the invocation that runs on the thread with this token has
+/// given up or died, unless the door is NO_CANCEL. That invocation cannot be finished while the hook runs.
+pub fn set_cancel_hook(hook: fn(token: u64)) {
+    // The first one stays: a process has one language runtime that cancels.
+    let _ = CANCEL_HOOK.set(hook);
+}
+
+fn call_cancel_hook(token: u64) {
+    if let Some(hook) = CANCEL_HOOK.get() {
+        hook(token);
+    }
+}
+
+/// Cancels the thread that serves a lane, if the client gave up the very request it serves.
+fn cancel_if_asked(link: &ServerLink, index: usize) {
+    let running = lock(&link.lanes[index].running);
+    if let Some((token, seq)) = *running
+        && link.lane(index).cancel().load(Ordering::Acquire) == seq
+    {
+        call_cancel_hook(token);
+    }
+}
+
+/// Cancels the thread that serves a lane of a client that has died.
+pub(crate) fn cancel_running(link: &ServerLink, index: usize) {
+    let running = lock(&link.lanes[index].running);
+    if let Some((token, _)) = *running {
+        call_cancel_hook(token);
+    }
+}

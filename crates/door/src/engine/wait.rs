@@ -1,0 +1,173 @@
+//! How a client waits for its server: looking, then sleeping, and never longer than the server lives.
+//!
+//! The first milliseconds are slept on a word the server changes. After that one thread of each link, the leader, sleeps on the link's socket, where the
+//! kernel reports the server's death; the others sleep on their words and rely on it. Whoever stops leading wakes another.
+
+use std::sync::atomic::{Ordering, fence};
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags};
+use rustix::io::Errno;
+use rustix::thread::futex;
+use rustix::time::Timespec;
+
+use super::client::{ClientLink, Taken};
+use super::layout::{LANES, POLLS, SLEEPS};
+use super::spin::CLIENT_BUDGET;
+
+/// How long a sleeper trusts that its server lives.
+const TRUST: Duration = Duration::from_millis(5);
+/// Any limit makes a futex wait end at a signal, even one whose handler asks for system calls to be restarted.
+const LONG: Duration = Duration::from_secs(3600);
+
+/// Why a wait ended without its event.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ended {
+    /// The server is gone.
+    Dead,
+    /// A signal was handled.
+    Interrupted,
+    /// The deadline has passed.
+    TimedOut,
+}
+
+/// What a call lets end its waits.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Patience {
+    pub(crate) deadline: Option<Instant>,
+    pub(crate) interruptible: bool,
+}
+
+impl Patience {
+    /// For questions to a control thread, which always answers.
+    pub(crate) const ENDLESS: Self = Self { deadline: None, interruptible: false };
+}
+
+/// Waits until `ready`. `before_sleep` runs once, before the thread sleeps for the first time.
+#[inline]
+pub(crate) fn wait(
+    taken: &mut Taken,
+    patience: Patience,
+    ready: impl Fn() -> bool,
+    before_sleep: impl FnMut(),
+) -> Result<(), Ended> {
+    let link = std::sync::Arc::clone(&taken.link);
+    let peer = link.lane(taken.index).server_cpu().load(Ordering::Relaxed);
+    if taken.spin.until(CLIENT_BUDGET, peer, &ready) {
+        return Ok(());
+    }
+    sleep(&link, taken.index, patience, &ready, before_sleep)
+}
+
+fn sleep(
+    link: &ClientLink,
+    index: usize,
+    patience: Patience,
+    ready: &dyn Fn() -> bool,
+    mut before_sleep: impl FnMut(),
+) -> Result<(), Ended> {
+    let lane = link.lane(index);
+    before_sleep();
+    let start = Instant::now();
+    let mut noticed = lane.notice().load(Ordering::Acquire);
+    if noticed != 0 {
+        // There may have been a question before we came here.
+        link.drain();
+    }
+    let outcome = loop {
+        let now = Instant::now();
+        let left = match patience.deadline {
+            Some(deadline) if deadline <= now => break if ready() { Ok(()) } else { Err(Ended::TimedOut) },
+            Some(deadline) => deadline - now,
+            None => LONG,
+        };
+        let young = now - start < TRUST;
+        if !young {
+            link.followers.fetch_or(1 << index, Ordering::SeqCst);
+        }
+        let tick = lane.tick().load(Ordering::SeqCst);
+        lane.sleep().store(SLEEPS, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
+        if ready() {
+            break Ok(());
+        }
+        if link.is_dead() {
+            break Err(Ended::Dead);
+        }
+        let notice = lane.notice().load(Ordering::Acquire);
+        if notice != noticed {
+            noticed = notice;
+            link.drain();
+            continue;
+        }
+        let slept = if young {
+            nap(lane.tick(), tick, left.min(TRUST))
+        } else if !link.leader.swap(true, Ordering::SeqCst) {
+            lead(link, index, left, ready)
+        } else {
+            nap(lane.tick(), tick, left.min(LONG))
+        };
+        if slept == Err(Errno::INTR) && patience.interruptible {
+            break if ready() { Ok(()) } else { Err(Ended::Interrupted) };
+        }
+    };
+    lane.sleep().store(0, Ordering::Release);
+    if link.followers.load(Ordering::Relaxed) != 0 {
+        link.followers.fetch_and(!(1 << index), Ordering::SeqCst);
+        appoint(link);
+    }
+    outcome
+}
+
+fn nap(word: &std::sync::atomic::AtomicU32, value: u32, time: Duration) -> Result<(), Errno> {
+    match futex::wait(word, futex::Flags::empty(), value, Some(&timespec(time))) {
+        Ok(()) | Err(Errno::AGAIN | Errno::TIMEDOUT) => Ok(()),
+        Err(errno) => Err(errno),
+    }
+}
+
+/// Watches the link's socket for everybody.
+fn lead(link: &ClientLink, index: usize, time: Duration, ready: &dyn Fn() -> bool) -> Result<(), Errno> {
+    let lane = link.lane(index);
+    lane.sleep().store(POLLS, Ordering::SeqCst);
+    fence(Ordering::SeqCst);
+    let slept = if ready() {
+        Ok(())
+    } else {
+        let mut polled = [PollFd::new(&link.socket, PollFlags::IN | PollFlags::RDHUP)];
+        let slept = rustix::event::poll(&mut polled, Some(&timespec(time)));
+        let events = polled[0].revents();
+        if slept.is_ok() && !events.is_empty() {
+            link.drain();
+        }
+        if events.intersects(PollFlags::HUP | PollFlags::RDHUP | PollFlags::ERR | PollFlags::NVAL) {
+            link.set_dead();
+        }
+        slept.map(drop)
+    };
+    link.leader.store(false, Ordering::SeqCst);
+    if link.is_dead() {
+        (0..LANES).for_each(|index| nudge(link, index));
+    }
+    slept
+}
+
+/// Sees to it that somebody leads as long as somebody follows.
+fn appoint(link: &ClientLink) {
+    fence(Ordering::SeqCst);
+    let followers = link.followers.load(Ordering::SeqCst);
+    if followers != 0 && !link.leader.load(Ordering::SeqCst) {
+        nudge(link, followers.trailing_zeros() as usize);
+    }
+}
+
+/// Wakes the sleeper of a lane to look around.
+fn nudge(link: &ClientLink, index: usize) {
+    let tick = link.lane(index).tick();
+    tick.fetch_add(1, Ordering::SeqCst);
+    let _ = futex::wake(tick, futex::Flags::empty(), 1);
+}
+
+pub(crate) fn timespec(time: Duration) -> Timespec {
+    Timespec { tv_sec: time.as_secs().cast_signed(), tv_nsec: time.subsec_nanos().into() }
+}

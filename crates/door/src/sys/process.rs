@@ -1,0 +1,108 @@
+//! Threads, processors and identities.
+
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+/// The processor this thread runs on, now.
+#[inline]
+pub(crate) fn current_cpu() -> i32 {
+    // SAFETY: no arguments; with rseq it is a load from memory of this thread.
+    unsafe { libc::sched_getcpu() }
+}
+
+/// Starts a thread that never runs signal handlers of the application.
+pub(crate) fn spawn_without_signals(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    let mut all = MaybeUninit::<libc::sigset_t>::uninit();
+    let mut before = MaybeUninit::<libc::sigset_t>::uninit();
+    // SAFETY: fills the set it is given.
+    unsafe { libc::sigfillset(all.as_mut_ptr()) };
+    // SAFETY: `all` was filled, `before` has room. A new thread inherits the mask.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr()) };
+    let spawned = std::thread::Builder::new().name(name.to_owned()).spawn(body);
+    // SAFETY: `before` was filled by the call above.
+    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), std::ptr::null_mut()) };
+    spawned.map(drop)
+}
+
+/// Real and effective ids of a process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Ids {
+    pub(crate) pid: u32,
+    pub(crate) uid: u32,
+    pub(crate) gid: u32,
+    pub(crate) euid: u32,
+    pub(crate) egid: u32,
+}
+
+/// `struct pidfd_info` of Linux 6.13, linux/pidfd.h.
+#[repr(C)]
+#[derive(Clone, Copy, Default)]
+struct PidfdInfo {
+    mask: u64,
+    cgroup_id: u64,
+    pid: u32,
+    tgid: u32,
+    ppid: u32,
+    ruid: u32,
+    rgid: u32,
+    euid: u32,
+    egid: u32,
+    suid: u32,
+    sgid: u32,
+    fsuid: u32,
+    fsgid: u32,
+    exit_code: i32,
+}
+const _: () = assert!(size_of::<PidfdInfo>() == 64);
+
+/// `_IOWR(0xFF, 11, struct pidfd_info)`.
+const PIDFD_GET_INFO: libc::Ioctl = (3 << 30) | (64 << 16) | (0xFF << 8) | 11;
+const PIDFD_INFO_PID: u64 = 1;
+const PIDFD_INFO_CREDS: u64 = 2;
+
+/// Ids the process behind `pidfd` has now. Linux 6.13.
+///
+/// # Errors
+/// `ESRCH` once it has died; `ENOTTY` or `EINVAL` from kernels that do not know the question.
+pub(crate) fn pidfd_ids(pidfd: BorrowedFd<'_>) -> io::Result<Ids> {
+    let mut info = PidfdInfo { mask: PIDFD_INFO_PID | PIDFD_INFO_CREDS, ..PidfdInfo::default() };
+    // SAFETY: the request announces the size of the structure, which outlives the call.
+    if unsafe { libc::ioctl(pidfd.as_raw_fd(), PIDFD_GET_INFO, &raw mut info) } != 0 {
+        return Err(io::Error::last_os_error());
+    }
+    if info.mask & PIDFD_INFO_CREDS == 0 {
+        return Err(io::Error::from_raw_os_error(libc::ESRCH));
+    }
+    Ok(Ids { pid: info.tgid, uid: info.ruid, gid: info.rgid, euid: info.euid, egid: info.egid })
+}
+
+/// Keeps this thread off `cpu` for a moment, so that it lands on another one and may come back later.
+pub(crate) fn leave_cpu(cpu: i32) {
+    let Ok(cpu) = usize::try_from(cpu) else { return };
+    let Ok(all) = rustix::thread::sched_getaffinity(None) else { return };
+    let mut others = all;
+    if cpu >= rustix::thread::CpuSet::MAX_CPU {
+        return;
+    }
+    others.unset(cpu);
+    if others.count() == 0 {
+        return;
+    }
+    if rustix::thread::sched_setaffinity(None, &others).is_ok() {
+        let _ = rustix::thread::sched_setaffinity(None, &all);
+    }
+}
+
+/// Number of processors this thread may run on.
+pub(crate) fn allowed_cpus() -> u32 {
+    rustix::thread::sched_getaffinity(None).map_or(1, |set| set.count())
+}
+
+/// 16 bytes nobody can guess.
+pub(crate) fn random() -> io::Result<[u8; 16]> {
+    let mut bytes = [0; 16];
+    // SAFETY: the kernel writes at most the length announced.
+    let got = unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) };
+    if usize::try_from(got) == Ok(bytes.len()) { Ok(bytes) } else { Err(io::Error::last_os_error()) }
+}
