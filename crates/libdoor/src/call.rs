@@ -3,7 +3,7 @@
 
 use std::ffi::{c_int, c_uint, c_void};
 use std::mem::MaybeUninit;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
 use engine::engine as doors;
 use engine::engine::{Attributes, CallError, CallRequest, ReplySink, Source};
@@ -130,6 +130,7 @@ fn exchange(
     let request =
         CallRequest { data, descriptors, deadline: None, interruptible: true, results: given.is_some() };
     let mut results = Results { rbuf: arg.rbuf.cast(), rsize: arg.rsize, at: std::ptr::null_mut(), room: 0, mapping: None };
+    crate::interpose::called(door.as_raw_fd());
     match doors::call(door, &request, &mut results) {
         Ok(reply) => {
             outgoing.release();

@@ -34,16 +34,13 @@ fn groups_max() -> usize {
     })
 }
 
-/// Credentials of the caller of the invocation this thread runs.
-///
-/// An unreferenced invocation has no caller: the server's own, with process 0 (doors.md §3.10).
+/// What `ucred_t` holds of an id that is not known.
+const UNKNOWN: u32 = u32::MAX;
+
+/// Credentials of the caller of the invocation this thread runs. An unreferenced invocation has none: the server's own,
+/// with process 0 (doors.md §3.10).
 fn caller() -> Result<Credentials, Errno> {
-    worker::with_invocation(|invocation| {
-        if !invocation.is_unreferenced() {
-            return invocation.credentials().map_err(of_credential);
-        }
-        Ok(Credentials { pid: 0, ..invocation.credentials().map_err(of_credential)? })
-    })
+    worker::with_invocation(|invocation| invocation.credentials().map_err(of_credential))
 }
 
 fn pid(credentials: &Credentials) -> libc::pid_t {
@@ -93,10 +90,10 @@ pub(crate) unsafe extern "C" fn door_ucred(info: *mut *mut Ucred) -> c_int {
         let head = Ucred {
             euid: who.euid,
             ruid: who.uid,
-            suid: who.suid,
+            suid: UNKNOWN,
             egid: who.egid,
             rgid: who.gid,
-            sgid: who.sgid,
+            sgid: UNKNOWN,
             pid: pid(&who),
             groups: c_int::try_from(groups.len()).unwrap_or(0),
         };
@@ -128,15 +125,17 @@ pub(crate) unsafe extern "C" fn ucred_free(uc: *mut Ucred) {
     unsafe { libc::free(uc.cast::<c_void>()) }
 }
 
-/// Reads one member. `EINVAL` and all ones for NULL.
-fn member<T: Default + std::ops::Not<Output = T>>(uc: *const Ucred, read: impl FnOnce(&Ucred) -> T) -> T {
+/// Reads one member. `EINVAL` and all ones for NULL, and for what is not known.
+fn member<T: Default + Copy + PartialEq + std::ops::Not<Output = T>>(
+    uc: *const Ucred,
+    read: impl FnOnce(&Ucred) -> T,
+) -> T {
     // SAFETY: NULL or filled in by `door_ucred`, by contract of each accessor.
-    if let Some(uc) = unsafe { uc.as_ref() } {
-        read(uc)
-    } else {
+    let value = unsafe { uc.as_ref() }.map_or(!T::default(), read);
+    if value == !T::default() {
         Errno(libc::EINVAL).set();
-        !T::default()
     }
+    value
 }
 
 macro_rules! accessors {

@@ -27,6 +27,9 @@ const OPENED: u8 = 1;
 /// It is a door of ours that wants unreferenced invocations.
 const COUNTED: u8 = 2;
 
+/// door_call has been given the number, so that the engine remembers what it stands for.
+const CALLED: u8 = 4;
+
 /// Descriptor numbers above this are not followed: copies of them do not count as references.
 const FOLLOWED: usize = 1 << 16;
 
@@ -61,7 +64,7 @@ fn counted(attributes: DoorAttr) -> u8 {
 /// A door of ours has this number.
 pub(crate) fn created(fd: RawFd, attributes: DoorAttr) {
     set_up();
-    doors::forget(fd);
+    forget(fd);
     MADE.store(true, Ordering::Release);
     remember(fd, counted(attributes));
 }
@@ -74,7 +77,7 @@ pub(crate) fn arrived(fd: RawFd, attributes: DoorAttr) {
 
 /// `open` of an attached path gave this number.
 pub(crate) fn opened(fd: RawFd) {
-    doors::forget(fd);
+    forget(fd);
     remember(fd, OPENED);
 }
 
@@ -83,10 +86,27 @@ pub(crate) fn was_opened(fd: RawFd) -> bool {
     known(fd) & OPENED != 0
 }
 
+/// door_call is about to be given the number.
+pub(crate) fn called(fd: RawFd) {
+    let what = known(fd);
+    if what & CALLED == 0 {
+        remember(fd, what | CALLED);
+    }
+}
+
 /// The number is closed or stands for something else now.
+///
+/// Descriptors of the engine are closed through here too, with its locks held and on a thread whose numbers mean
+/// something else. Hence the engine is told of numbers only that it can know, and `COUNTED` stays: it is a hint that
+/// the next fork checks.
 pub(crate) fn forget(fd: RawFd) {
-    doors::forget(fd);
-    remember(fd, 0);
+    let what = known(fd);
+    if what & CALLED != 0 || slot(fd).is_none() {
+        doors::forget(fd);
+    }
+    if what & !COUNTED != 0 {
+        remember(fd, what & COUNTED);
+    }
 }
 
 /// Decides how the engine may trust descriptor numbers, and prepares for forks.
@@ -139,8 +159,8 @@ fn export(fd: c_int) -> Option<OwnedFd> {
 /// After `new` became a copy of `old`.
 fn copied(old: c_int, new: c_int) -> c_int {
     if new >= 0 {
-        doors::forget(new);
-        remember(new, known(old));
+        forget(new);
+        remember(new, known(old) & !CALLED);
     }
     new
 }
@@ -176,6 +196,59 @@ pub(crate) extern "C" fn dup3(old: c_int, new: c_int, flags: c_int) -> c_int {
     copied(old, system_call(libc::SYS_dup3, old, new, flags))
 }
 
+/// `fcntl` of the C library: `F_DUPFD` and `F_DUPFD_CLOEXEC` are seen to here, the rest is passed on. fcntl(2).
+///
+/// # Safety
+/// `argument` is what the command asks for. In C it is a variable argument, present only for commands that have one;
+/// reading it without is harmless in the calling conventions this library supports.
+#[unsafe(no_mangle)]
+pub(crate) unsafe extern "C-unwind" fn fcntl(fd: c_int, command: c_int, argument: usize) -> c_int {
+    match command {
+        libc::F_DUPFD | libc::F_DUPFD_CLOEXEC => {
+            let lowest = c_int::try_from(argument).unwrap_or(-1);
+            let export = export(fd);
+            let from = export.as_ref().map_or(fd, AsRawFd::as_raw_fd);
+            copied(fd, system_call(libc::SYS_fcntl, from, command, lowest))
+        }
+        // SAFETY: handed on as it came.
+        _ => unsafe { next_fcntl(fd, command, argument) },
+    }
+}
+
+/// [`fcntl`] under its name with large files.
+///
+/// # Safety
+/// As for [`fcntl`].
+#[unsafe(no_mangle)]
+pub(crate) unsafe extern "C-unwind" fn fcntl64(fd: c_int, command: c_int, argument: usize) -> c_int {
+    // SAFETY: the same function.
+    unsafe { fcntl(fd, command, argument) }
+}
+
+/// The C library's own `fcntl`, which knows about locks, owners and cancellation.
+///
+/// # Safety
+/// As for [`fcntl`].
+unsafe fn next_fcntl(fd: c_int, command: c_int, argument: usize) -> c_int {
+    type Fcntl = unsafe extern "C-unwind" fn(c_int, c_int, ...) -> c_int;
+    static NEXT: AtomicUsize = AtomicUsize::new(0);
+    let mut next = NEXT.load(Ordering::Relaxed);
+    if next == 0 {
+        // SAFETY: the name is a C string.
+        next = unsafe { libc::dlsym(libc::RTLD_NEXT, c"fcntl64".as_ptr()) }.addr();
+        NEXT.store(next, Ordering::Relaxed);
+    }
+    if next == 0 {
+        // SAFETY: the kernel checks the argument.
+        let result = unsafe { libc::syscall(libc::SYS_fcntl, fd, command, argument) };
+        return c_int::try_from(result).unwrap_or(-1);
+    }
+    // SAFETY: the symbol is a function of this type in every C library that has it.
+    let next = unsafe { std::mem::transmute::<usize, Fcntl>(next) };
+    // SAFETY: handed on as it came.
+    unsafe { next(fd, command, argument) }
+}
+
 /// `close_range` of the C library: spares what the engine keeps open. close_range(2).
 #[unsafe(no_mangle)]
 pub(crate) extern "C" fn close_range(first: c_uint, last: c_uint, flags: c_int) -> c_int {
@@ -188,8 +261,7 @@ pub(crate) extern "C" fn close_range(first: c_uint, last: c_uint, flags: c_int) 
         return -1;
     }
     forget_range(first, last);
-    let mut kept = internal_descriptors(first, last);
-    kept.sort_unstable();
+    let kept = internal_descriptors(first, last);
     let mut start = first;
     for fd in kept {
         if fd > start {
@@ -216,22 +288,14 @@ fn raw_close_range(first: c_uint, last: c_uint, flags: c_int) -> c_int {
 }
 
 fn internal_descriptors(first: c_uint, last: c_uint) -> Vec<c_uint> {
-    let mut kept = Vec::new();
-    doors::internal_descriptors(&mut |fd| {
-        if let Ok(fd) = c_uint::try_from(fd)
-            && (first..=last).contains(&fd)
-        {
-            kept.push(fd);
-        }
-    });
-    kept
+    let end = c_uint::try_from(FOLLOWED).unwrap_or(0).min(last.saturating_add(1));
+    (first..end).filter(|fd| RawFd::try_from(*fd).is_ok_and(doors::is_internal)).collect()
 }
 
 fn forget_range(first: c_uint, last: c_uint) {
     let end = KNOWN_END.load(Ordering::Relaxed);
     let numbers = first as usize..end.min((last as usize).saturating_add(1));
-    numbers.filter_map(|fd| RawFd::try_from(fd).ok()).for_each(|fd| remember(fd, 0));
-    doors::forget_range(first, last);
+    numbers.filter_map(|fd| RawFd::try_from(fd).ok()).for_each(forget);
 }
 
 /// A forked child holds copies of its parent's doors. So that they count until it closes them or ends, it gets exports of
@@ -241,7 +305,7 @@ mod fork {
     use std::sync::atomic::Ordering;
     use std::sync::{Mutex, PoisonError};
 
-    use super::{COUNTED, KNOWN_END, caught, doors, known, system_call};
+    use super::{COUNTED, KNOWN_END, caught, doors, known, remember, system_call};
     use crate::descriptor::borrow;
 
     /// The exports made for the child that is about to be: number of the door, number of the export.
@@ -256,7 +320,11 @@ mod fork {
             let end = RawFd::try_from(KNOWN_END.load(Ordering::Relaxed)).unwrap_or(0);
             for fd in (0..end).filter(|fd| known(*fd) & COUNTED != 0) {
                 // A door that cannot be exported now is inherited as it is, and just does not count.
-                if let Ok(export) = doors::lend(borrow(fd)?) {
+                let export = doors::lend(borrow(fd)?);
+                if !matches!(&export, Err(error) if error.raw_os_error() == Some(libc::EMFILE)) && export.is_err() {
+                    remember(fd, 0); // closed, or replaced by something that is not ours
+                }
+                if let Ok(export) = export {
                     EXPORTS.lock().unwrap_or_else(PoisonError::into_inner).push((fd, export.into_raw_fd()));
                 }
             }
