@@ -98,7 +98,7 @@ impl Pin {
 
 const REFUSED: Error = Error::InvalidCertificate(CertificateError::ApplicationVerificationFailure);
 /// Never reached: TLS 1.2 is not even compiled in.
-const TLS_12: Error = Error::PeerIncompatible(PeerIncompatible::ServerTlsVersionIsDisabled);
+const TLS_12: Error = Error::PeerIncompatible(PeerIncompatible::ServerDoesNotSupportTls12Or13);
 
 impl ServerCertVerifier for Pin {
     fn verify_server_cert(
