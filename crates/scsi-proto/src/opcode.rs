@@ -69,6 +69,7 @@ commands! {
     Release6 "RELEASE(6)" [0x17, 0xFF, 0, 0, 0, CONTROL];
     ModeSense6 "MODE SENSE(6)" [0x1A, 0x08, 0xFF, 0xFF, 0xFF, CONTROL];
     StartStopUnit "START STOP UNIT" [0x1B, 0x01, 0, 0, 0xF7, CONTROL];
+    SendDiagnostic "SEND DIAGNOSTIC" [0x1D, 0xE7, 0, 0xFF, 0xFF, CONTROL];
     PreventAllowMediumRemoval "PREVENT ALLOW MEDIUM REMOVAL" [0x1E, 0, 0, 0, 0x03, CONTROL];
     ReadCapacity10 "READ CAPACITY(10)" [0x25, 0, 0, 0, 0, 0, 0, 0, 0, CONTROL];
     Read10 "READ(10)" [0x28, 0xF8, 0xFF, 0xFF, 0xFF, 0xFF, 0, 0xFF, 0xFF, CONTROL];

@@ -168,36 +168,33 @@ pub struct Response {
     pub sense: Option<Sense>,
     /// Data-in, cut to the allocation length, not to what the transport expects.
     pub data: Vec<u8>,
+    /// Set when the command wanted data-out and the initiator announced less than one block, so that none was
+    /// collected: how many bytes the CDB asks for. What was not announced of them is the overflow residual.
+    pub transfer_length: Option<u64>,
 }
 
 impl Response {
     /// GOOD without data.
     #[must_use]
     pub const fn good() -> Self {
-        Self {
-            status: Status::Good,
-            sense: None,
-            data: Vec::new(),
-        }
+        Self::status(Status::Good)
     }
 
     /// GOOD with data-in.
     #[must_use]
-    pub const fn data(data: Vec<u8>) -> Self {
+    pub fn data(data: Vec<u8>) -> Self {
         Self {
-            status: Status::Good,
-            sense: None,
             data,
+            ..Self::status(Status::Good)
         }
     }
 
     /// CHECK CONDITION.
     #[must_use]
-    pub const fn check(sense: Sense) -> Self {
+    pub fn check(sense: Sense) -> Self {
         Self {
-            status: Status::CheckCondition,
             sense: Some(sense),
-            data: Vec::new(),
+            ..Self::status(Status::CheckCondition)
         }
     }
 
@@ -208,6 +205,7 @@ impl Response {
             status,
             sense: None,
             data: Vec::new(),
+            transfer_length: None,
         }
     }
 

@@ -29,8 +29,8 @@ pub enum AbortFilter {
 pub struct Aborted {
     /// The tasks this call aborted: stop what can be stopped, then [`TaskSet::end`] each.
     pub tasks: Vec<TaskId>,
-    /// Nexuses, other than those the function was for, that lost tasks: they are told 2F/00 by
-    /// [`UnitAttention::CommandsCleared`](crate::UnitAttention::CommandsCleared) after CLEAR TASK SET.
+    /// The nexuses that lost those tasks. After CLEAR TASK SET the others than the one that asked are told 2F/00
+    /// ([`UnitAttention::CommandsCleared`](crate::UnitAttention::CommandsCleared)).
     pub nexuses: Vec<NexusId>,
     /// Satisfied when every matching task has ended, also those an earlier function had aborted. `None`: none is
     /// left, answer at once.

@@ -127,7 +127,7 @@ impl SynchronizeCache {
 pub struct WriteSame {
     /// LOGICAL BLOCK ADDRESS.
     pub lba: u64,
-    /// NUMBER OF LOGICAL BLOCKS, at least 1 (WSNZ=1 in the block limits page).
+    /// NUMBER OF LOGICAL BLOCKS; what 0 means is for the block limits page to say (WSNZ).
     pub blocks: u32,
     /// UNMAP: the blocks may be deallocated if they then read as the data.
     pub unmap: bool,
@@ -147,7 +147,7 @@ impl WriteSame {
 
     fn checked(f: Fields<'_>, lba: u64, blocks: u32, no_data_out: bool) -> Result<Self, CdbError> {
         // WRPROTECT, ANCHOR and the obsolete PBDATA and LBDATA bits.
-        require(f.u8(1) & 0xF6 == 0 && blocks != 0)?;
+        require(f.u8(1) & 0xF6 == 0)?;
         Ok(Self {
             lba,
             blocks,

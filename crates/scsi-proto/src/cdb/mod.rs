@@ -49,6 +49,8 @@ pub enum Cdb {
         /// START.
         start: bool,
     },
+    /// SEND DIAGNOSTIC: the default self-test, or nothing at all. SPC-4 r37 §6.42.
+    SendDiagnostic,
     /// PREVENT ALLOW MEDIUM REMOVAL. SBC-3 r36 §5.15.
     PreventAllowMediumRemoval {
         /// PREVENT is not zero.
@@ -162,6 +164,7 @@ impl Cdb {
             Operation::Reserve6 => require(f.u8(1) == 0).map(|()| Self::Reserve6),
             Operation::Release6 => require(f.u8(1) == 0).map(|()| Self::Release6),
             Operation::StartStopUnit => primary::start_stop_unit(f),
+            Operation::SendDiagnostic => primary::send_diagnostic(f),
             Operation::PreventAllowMediumRemoval => Ok(Self::PreventAllowMediumRemoval {
                 prevent: f.u8(4) & 0x03 != 0,
             }),

@@ -143,6 +143,12 @@ pub(super) fn start_stop_unit(f: Fields<'_>) -> Result<Cdb, CdbError> {
     Ok(Cdb::StartStopUnit { start: f.bit(4, 0) })
 }
 
+/// SELF-TEST CODE, DEVOFFL, UNITOFFL and PARAMETER LIST LENGTH must be zero.
+pub(super) fn send_diagnostic(f: Fields<'_>) -> Result<Cdb, CdbError> {
+    require(f.u8(1) & 0xE3 == 0 && f.u16(3) == 0)?;
+    Ok(Cdb::SendDiagnostic)
+}
+
 pub(super) fn report_luns(f: Fields<'_>) -> Result<Cdb, CdbError> {
     let select = SelectReport::from_code(f.u8(2)).ok_or(CdbError::InvalidField)?;
     let allocation_length = f.u32(6);

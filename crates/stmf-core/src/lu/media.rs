@@ -14,7 +14,7 @@ use crate::command::Command;
 /// MAXIMUM WRITE SAME LENGTH, in bytes.
 pub(super) const MAX_WRITE_SAME_BYTES: u64 = 64 << 20;
 /// MAXIMUM UNMAP LBA COUNT, in bytes, of all descriptors of one command together.
-pub(super) const MAX_UNMAP_BYTES: u64 = 4 << 30;
+pub(super) const MAX_UNMAP_BYTES: u64 = 512 << 20;
 /// MAXIMUM UNMAP BLOCK DESCRIPTOR COUNT.
 pub(super) const MAX_UNMAP_DESCRIPTORS: u32 = 256;
 
@@ -77,7 +77,17 @@ impl LogicalUnit {
         let announced = command.expected_data_out - command.expected_data_out % self.block_size();
         let collected = length.min(announced);
         if collected == 0 {
-            return Sense::INVALID_FIELD_IN_INFORMATION_UNIT.into();
+            // Writing nothing is what the transport asked for; part of a block, or nothing to compare, is a mistake.
+            let response = if changes_medium && command.expected_data_out == 0 {
+                Response::good()
+            } else {
+                Response::check(Sense::INVALID_FIELD_IN_INFORMATION_UNIT)
+            };
+            return Response {
+                transfer_length: Some(length.into()),
+                ..response
+            }
+            .into();
         }
         let then = AfterData {
             step: Step::Medium(op(offset, collected)),
@@ -105,7 +115,7 @@ impl LogicalUnit {
             return Sense::INVALID_FIELD_IN_CDB.into();
         }
         let (offset, length) = match self.range(request.lba, request.blocks) {
-            Ok(range) if range.1 <= MAX_WRITE_SAME_BYTES => range,
+            Ok(range) if (1..=MAX_WRITE_SAME_BYTES).contains(&range.1) => range,
             Ok(_) => return Sense::INVALID_FIELD_IN_CDB.into(),
             Err(sense) => return sense.into(),
         };

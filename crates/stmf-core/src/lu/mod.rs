@@ -364,9 +364,10 @@ impl LogicalUnit {
     /// Carries out a parsed command on its owner.
     fn perform(&mut self, cdb: Cdb, command: &Command<'_>) -> Action {
         match cdb {
-            Cdb::TestUnitReady | Cdb::StartStopUnit { .. } | Cdb::PreventAllowMediumRemoval { .. } => {
-                Response::good().into()
-            }
+            Cdb::TestUnitReady
+            | Cdb::StartStopUnit { .. }
+            | Cdb::SendDiagnostic
+            | Cdb::PreventAllowMediumRemoval { .. } => Response::good().into(),
             Cdb::Reserve6 => {
                 self.reserved_by = Some(command.nexus);
                 Response::good().into()

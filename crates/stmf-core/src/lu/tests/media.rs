@@ -164,9 +164,28 @@ fn an_initiator_that_sends_less_than_its_cdb_says_writes_whole_blocks_only() {
     };
     assert_eq!((length, then.transfer_length()), (1024, 4096));
     bench.expected_data_out = 511;
+    let residual = Some(4096);
+    let refused = Response::check(Sense::INVALID_FIELD_IN_INFORMATION_UNIT);
+    let expected = Response {
+        transfer_length: residual,
+        ..refused
+    };
+    assert_eq!(bench.send(I1, &WRITE_10), Action::Respond(expected));
+    bench.expected_data_out = 0;
+    let expected = Response {
+        transfer_length: residual,
+        ..Response::good()
+    };
+    assert_eq!(bench.send(I1, &WRITE_10), Action::Respond(expected));
+
+    bench.expected_data_out = 0;
+    let Action::Respond(response) = bench.send(I1, &sixteen(0x8F, 2, 1, 2)) else {
+        panic!("an answer")
+    };
     assert_eq!(
-        bench.send(I1, &WRITE_10),
-        check(Sense::INVALID_FIELD_IN_INFORMATION_UNIT)
+        response.sense,
+        Some(Sense::INVALID_FIELD_IN_INFORMATION_UNIT),
+        "nothing was compared"
     );
     bench.expected_data_out = 1 << 20;
     assert!(matches!(
@@ -284,6 +303,16 @@ fn write_same_honours_the_limit_it_reports() {
         bench.send(I1, &sixteen(0x93, 1, 0, max + 1)),
         check(Sense::INVALID_FIELD_IN_CDB)
     );
+    assert_eq!(limits[4], 1, "WSNZ");
+    assert_eq!(
+        bench.send(I1, &sixteen(0x93, 1, 0, 0)),
+        check(Sense::INVALID_FIELD_IN_CDB)
+    );
+    assert_eq!(
+        bench.send(I1, &sixteen(0x93, 1, BLOCKS + 1, 0)),
+        check(Sense::LBA_OUT_OF_RANGE)
+    );
+
     let mut bench = Bench::new(
         LuProperties {
             unmap: false,
@@ -337,6 +366,16 @@ fn st_155_unmap_lists() {
     odd[3] = 47;
     assert_eq!(
         send(&mut bench, &odd),
+        check(Sense::INVALID_FIELD_IN_PARAMETER_LIST)
+    );
+    let limits = bench.data(&[0x12, 1, 0xB0, 1, 0, 0]);
+    let max = u32::from_be_bytes(limits[20..24].try_into().unwrap());
+    assert_eq!(u64::from(max), BLOCKS, "what is reported is what is accepted");
+    let all = encode_unmap_list(&[range(0, max - 1), range(7, 1)]);
+    assert!(matches!(send(&mut bench, &all), Action::Medium(_)));
+    let above = encode_unmap_list(&[range(0, max - 1), range(7, 2)]);
+    assert_eq!(
+        send(&mut bench, &above),
         check(Sense::INVALID_FIELD_IN_PARAMETER_LIST)
     );
     let many = encode_unmap_list(&[range(0, 1); 257]);

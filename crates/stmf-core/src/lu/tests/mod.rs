@@ -133,6 +133,7 @@ impl Bench {
                 status: Status::Good,
                 sense: None,
                 data,
+                ..
             }) => data,
             other => panic!("{cdb:02X?}: {other:?}"),
         }

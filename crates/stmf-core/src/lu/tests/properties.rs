@@ -52,6 +52,14 @@ fn lu_properties() -> impl Strategy<Value = LuProperties> {
 fn consistent(action: &Action, command: &Command<'_>, lu: &LogicalUnit) -> Result<(), TestCaseError> {
     match action {
         Action::Respond(response) => {
+            let missing = response
+                .transfer_length
+                .is_none_or(|wanted| wanted > command.expected_data_out.into());
+            prop_assert!(
+                missing,
+                "an overflow residual only where too little was announced"
+            );
+
             prop_assert_eq!(
                 response.sense.is_some(),
                 response.status == Status::CheckCondition
@@ -81,7 +89,7 @@ fn medium_in_range(op: &MediumOp, lu: &LogicalUnit) -> Result<(), TestCaseError>
     let block = u64::from(lu.properties().block_size.max(1));
     let capacity = u128::from(lu.properties().blocks) * u128::from(block);
     let check = |offset: u64, length: u64| -> Result<(), TestCaseError> {
-        prop_assert!(length > 0 && offset % block == 0 && length % block == 0);
+        prop_assert!(length > 0 && offset.is_multiple_of(block) && length.is_multiple_of(block));
         prop_assert!(u128::from(offset) + u128::from(length) <= capacity);
         Ok(())
     };
