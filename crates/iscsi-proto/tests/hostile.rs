@@ -4,12 +4,13 @@ mod common;
 use std::{
     alloc::{GlobalAlloc, Layout, System},
     cell::Cell,
+    collections::BTreeMap,
 };
 
 use bytes::BytesMut;
 use common::{INITIATOR, Initiator, TARGET, pdu, serve};
-use iscsi_proto::{Connection, ConnectionConfig, Instant};
-use proptest::prelude::*;
+use iscsi_proto::{Connection, ConnectionConfig, Instant, bhs};
+use proptest::{prelude::*, strategy::ValueTree, test_runner::TestRunner};
 
 /// Counts what the current thread has allocated and not freed, and the most it ever was.
 struct Counting;
@@ -57,7 +58,7 @@ const NOW: Instant = Instant(0);
 /// A header that gets somewhere: known opcodes, small numbers, and anything in between.
 fn header() -> impl Strategy<Value = [u8; 48]> {
     let opcode = prop_oneof![
-        8 => prop::sample::select(&[0x00u8, 0x40, 0x01, 0x41, 0x02, 0x42, 0x04, 0x44, 0x05, 0x43][..]),
+        8 => prop::sample::select(&[0x00u8, 0x40, 0x01, 0x01, 0x41, 0x02, 0x42, 0x04, 0x44, 0x05, 0x05, 0x05, 0x43][..]),
         1 => Just(0x06u8),
         1 => any::<u8>(),
     ];
@@ -88,7 +89,23 @@ fn header() -> impl Strategy<Value = [u8; 48]> {
     })
 }
 
-fn stream() -> impl Strategy<Value = Vec<(Vec<u8>, bool)>> {
+/// One step of a stream.
+#[derive(Debug, Clone)]
+enum Step {
+    /// A PDU; with `straight` the fields that would end the session at once are put right first.
+    Pdu {
+        raw: [u8; 48],
+        additional: Vec<u8>,
+        data: Vec<u8>,
+        straight: bool,
+    },
+    /// Bytes that are none.
+    Junk(Vec<u8>),
+    /// The daemon answers what it was asked.
+    Answer,
+}
+
+fn stream() -> impl Strategy<Value = Vec<Step>> {
     let data = prop_oneof![
         3 => Just(Vec::new()),
         2 => prop::collection::vec(any::<u8>(), 0..600),
@@ -100,32 +117,128 @@ fn stream() -> impl Strategy<Value = Vec<(Vec<u8>, bool)>> {
         8 => Just(Vec::new()),
         1 => prop::collection::vec(any::<u8>(), 1..8).prop_map(|words| words.repeat(4)),
     ];
-    let whole =
-        (header(), additional, data).prop_map(|(raw, ahs, data)| pdu(raw, &ahs, &data, (false, false)));
-    let broken = prop::collection::vec(any::<u8>(), 0..200);
-    prop::collection::vec((prop_oneof![30 => whole, 1 => broken], any::<bool>()), 1..60)
+    let straight = prop::bool::weighted(0.98);
+    let pdu =
+        (header(), additional, data, straight).prop_map(|(raw, additional, data, straight)| Step::Pdu {
+            raw,
+            additional,
+            data,
+            straight,
+        });
+    let junk = prop::collection::vec(any::<u8>(), 0..200).prop_map(Step::Junk);
+    prop::collection::vec(
+        prop_oneof![60 => pdu, 1 => junk, 40 => Just(Step::Answer)],
+        1..120,
+    )
 }
 
-/// Feeds the stream; `true` beside a piece lets the daemon answer after it. Returns the bytes fed.
-fn feed(target: &mut Connection, stream: &[(Vec<u8>, bool)]) -> usize {
+/// What an initiator must know to be taken seriously.
+#[derive(Default)]
+struct Knowledge {
+    cmd_sn: u32,
+    r2t: Option<bhs::ReadyToTransfer>,
+}
+
+impl Knowledge {
+    fn straighten(&mut self, raw: &mut [u8; 48], additional: &mut Vec<u8>, data: &mut Vec<u8>) {
+        let length = u32::try_from(data.len()).unwrap();
+        match raw[0] & 0x3F {
+            bhs::ScsiCommand::OPCODE => {
+                additional.clear();
+                let write = length > 0 || raw[1] & 0x20 != 0;
+                let mut command = bhs::ScsiCommand::decode(raw);
+                command.attribute %= 5;
+                command.finished = true;
+                command.write = write;
+                command.read &= !write;
+                command.expected_data_transfer_length = length + command.expected_data_transfer_length % 8192;
+                *raw = command.encode();
+            }
+            bhs::DataOut::OPCODE => {
+                if let Some(r2t) = self.r2t.take() {
+                    let wanted = r2t.desired_data_transfer_length;
+                    data.resize(wanted as usize, 1);
+                    let header = bhs::DataOut {
+                        finished: true,
+                        initiator_task_tag: r2t.initiator_task_tag,
+                        target_transfer_tag: r2t.target_transfer_tag,
+                        buffer_offset: r2t.buffer_offset,
+                        ..bhs::DataOut::default()
+                    };
+                    *raw = header.encode();
+                }
+            }
+            _ => {}
+        }
+        // Task tags: not the reserved one.
+        raw[16] &= 0x7F;
+        let numbered = matches!(raw[0], 0x00 | 0x01 | 0x02 | 0x04 | 0x06);
+        if numbered {
+            raw[24..28].copy_from_slice(&self.cmd_sn.to_be_bytes());
+            self.cmd_sn += 1;
+        }
+    }
+
+    /// Reads what the target has sent; the pieces of the PDUs that matter here start with their header.
+    fn read(&mut self, sent: &[u8]) {
+        let mut rest = sent;
+        while let Some((header, after)) = rest.split_first_chunk::<48>() {
+            if bhs::opcode(header) == bhs::ReadyToTransfer::OPCODE {
+                self.r2t.get_or_insert(bhs::ReadyToTransfer::decode(header));
+            }
+            rest = &after[(bhs::lengths(header).1 as usize).next_multiple_of(4)..];
+        }
+    }
+}
+
+/// Feeds the stream; returns the bytes fed and what the daemon saw.
+fn feed(target: &mut Connection, stream: &[Step]) -> (usize, Vec<String>) {
     let mut input = BytesMut::new();
-    let mut fed = 0;
-    for (piece, answer) in stream {
-        input.extend_from_slice(piece);
-        fed += piece.len();
+    let (mut fed, mut seen) = (0, Vec::new());
+    let mut knowledge = Knowledge::default();
+    for step in stream {
+        match step.clone() {
+            Step::Answer => {
+                seen.extend(serve(target, NOW).iter().map(|event| {
+                    event
+                        .split_once('(')
+                        .map_or(event.as_str(), |(name, _)| name)
+                        .to_owned()
+                }));
+                let mut sent = Vec::new();
+                while let Some(piece) = target.poll_transmit() {
+                    sent.extend_from_slice(&piece);
+                }
+                knowledge.read(&sent);
+                continue;
+            }
+            Step::Junk(bytes) => {
+                input.extend_from_slice(&bytes);
+                fed += bytes.len();
+            }
+            Step::Pdu {
+                mut raw,
+                mut additional,
+                mut data,
+                straight,
+            } => {
+                if straight {
+                    knowledge.straighten(&mut raw, &mut additional, &mut data);
+                }
+                let bytes = pdu(raw, &additional, &data, (false, false));
+                input.extend_from_slice(&bytes);
+                fed += bytes.len();
+            }
+        }
         if target.handle_input(NOW, &mut input).is_err() {
             assert!(target.is_closed() && input.is_empty());
-        }
-        if *answer {
-            serve(target, NOW);
-            while target.poll_transmit().is_some() {}
         }
         assert!(
             target.task_count() <= 160,
             "window and immediate commands together"
         );
     }
-    fed
+    (fed, seen)
 }
 
 /// What is held per byte fed: its own slice, a Reject of twice the size, an event, and doubling vectors.
@@ -140,7 +253,7 @@ proptest! {
     fn any_bytes_before_login_are_survived(bytes in prop::collection::vec(any::<u8>(), 0..2000)) {
         let used = peak(|| {
             let mut target = Connection::new(ConnectionConfig::default(), NOW);
-            feed(&mut target, &[(bytes.clone(), true)]);
+            feed(&mut target, &[Step::Junk(bytes.clone()), Step::Answer]);
         });
         prop_assert!(used <= FIXED + PER_BYTE * bytes.len(), "{used} bytes for {}", bytes.len());
     }
@@ -153,7 +266,8 @@ proptest! {
         let mut raw = [0; 48];
         raw[0] = 0x43;
         raw[1] = flags & 0xC0 | stage << 2 | next;
-        let stream = vec![(pdu(raw, &[], &text, (false, false)), true); 5];
+        let step = Step::Pdu { raw, additional: Vec::new(), data: text.clone(), straight: false };
+        let stream = vec![[step, Step::Answer]; 5].concat();
         let used = peak(|| {
             let mut target = Connection::new(ConnectionConfig::default(), NOW);
             feed(&mut target, &stream);
@@ -163,14 +277,45 @@ proptest! {
 
     #[test]
     fn any_pdus_in_a_session_are_survived(stream in stream(), discovery in any::<bool>()) {
-        let kind = if discovery { ("SessionType", "Discovery") } else { ("MaxBurstLength", "512") };
+        let kind = if discovery { ("SessionType", "Discovery") } else { ("MaxBurstLength", "4096") };
         let mut initiator = Initiator::new(ConnectionConfig::default());
         initiator.cmd_sn = 0; // where the stream's numbers start, too
         initiator.log_in(&[("InitiatorName", INITIATOR), ("TargetName", TARGET), kind]);
         let mut fed = 0;
-        let used = peak(|| fed = feed(&mut initiator.target, &stream));
+        let used = peak(|| fed = feed(&mut initiator.target, &stream).0);
         prop_assert!(used <= FIXED + PER_BYTE * fed, "{used} bytes for {fed}");
         initiator.target.handle_timeout(Instant(u64::MAX));
+    }
+}
+
+/// The streams above would prove nothing if they ended at their first PDU.
+#[test]
+fn the_hostile_streams_reach_every_part() {
+    let mut runner = TestRunner::deterministic();
+    let mut seen = BTreeMap::<String, usize>::new();
+    for _ in 0..300 {
+        let mut initiator = Initiator::new(ConnectionConfig::default());
+        initiator.cmd_sn = 0;
+        let kind = ("MaxBurstLength", "4096");
+        initiator.log_in(&[("InitiatorName", INITIATOR), ("TargetName", TARGET), kind]);
+        let steps = stream().new_tree(&mut runner).unwrap().current();
+        for event in feed(&mut initiator.target, &steps).1 {
+            let name = event.split([' ', '{']).next().unwrap_or_default().to_owned();
+            *seen.entry(name).or_default() += 1;
+        }
+    }
+    for (event, least) in [
+        ("Command", 300),
+        ("DataOut", 100),
+        ("TaskManagement", 50),
+        ("SendTargets", 3),
+        ("Logout", 5),
+        ("Closed", 20),
+    ] {
+        assert!(
+            seen.get(event).is_some_and(|&count| count >= least),
+            "{event}: {seen:?}"
+        );
     }
 }
 

@@ -1,5 +1,7 @@
 //! Commands: taking them, and ending them.
 
+use alloc::boxed::Box;
+
 use bytes::Bytes;
 
 use super::{Connection, task::Task};
@@ -91,7 +93,7 @@ impl Connection {
             immediate: pdu.data,
             command_sn: header.cmd_sn,
         }));
-        self.tasks.insert(tag, task);
+        self.tasks.insert(tag, Box::new(task));
         Ok(())
     }
 
@@ -121,7 +123,7 @@ impl Connection {
     }
 
     /// Takes the task out of every list.
-    fn forget(&mut self, tag: u32) -> Option<Task> {
+    fn forget(&mut self, tag: u32) -> Option<Box<Task>> {
         let task = self.tasks.remove(&tag)?;
         self.release(task.immediate_delivery);
         self.stop_collecting(tag, &task);

@@ -71,7 +71,8 @@ pub struct Connection {
     transmit: Transmit,
     events: VecDeque<Event>,
     sequence: Sequence,
-    tasks: BTreeMap<u32, Task>,
+    /// Boxed, because the tree moves its entries and a task is large.
+    tasks: BTreeMap<u32, Box<Task>>,
     /// Task management requests the daemon works on, and whether they came with I.
     management: BTreeMap<u32, bool>,
     /// Immediate commands and requests outstanding.
