@@ -127,9 +127,20 @@ fn exchange(
         // SAFETY: found readable; by contract nobody changes it during the call. It may be the reply buffer too.
         unsafe { Source::from_raw(arg.data_ptr.cast_const().cast(), arg.data_size) }
     };
-    let request =
-        CallRequest { data, descriptors, deadline: None, interruptible: true, results: given.is_some() };
-    let mut results = Results { rbuf: arg.rbuf.cast(), rsize: arg.rsize, at: std::ptr::null_mut(), room: 0, mapping: None };
+    let request = CallRequest {
+        data,
+        descriptors,
+        deadline: None,
+        interruptible: true,
+        results: given.is_some(),
+    };
+    let mut results = Results {
+        rbuf: arg.rbuf.cast(),
+        rsize: arg.rsize,
+        at: std::ptr::null_mut(),
+        room: 0,
+        mapping: None,
+    };
     crate::interpose::called(door.as_raw_fd());
     match doors::call(door, &request, &mut results) {
         Ok(reply) => {
@@ -185,7 +196,11 @@ impl ReplySink for Results {
 impl Results {
     /// Puts the descriptors behind the data and says where everything is, doors.md §3.4.3.
     fn finish(self, given: &DoorArg, data: usize, descriptors: Vec<OwnedFd>) -> DoorArg {
-        let mut arg = DoorArg { data_size: data, desc_num: 0, ..*given };
+        let mut arg = DoorArg {
+            data_size: data,
+            desc_num: 0,
+            ..*given
+        };
         if data > 0 {
             arg.data_ptr = self.at.cast();
         }

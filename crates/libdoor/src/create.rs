@@ -14,8 +14,8 @@ use crate::cancel;
 use crate::errno::{Errno, caught};
 use crate::info::c_info;
 use crate::types::{
-    DOOR_CREATE_MASK, DOOR_DEPLETION_CB, DOOR_NO_DEPLETION_CB, DOOR_PRIVATE, DOOR_PRIVCREATE, DOOR_REFUSE_DESC,
-    DOOR_UNREF, DOOR_UNREF_MULTI, DoorAttr, DoorInfo, ServerFunc, ServerProcedure,
+    DOOR_CREATE_MASK, DOOR_DEPLETION_CB, DOOR_NO_DEPLETION_CB, DOOR_PRIVATE, DOOR_PRIVCREATE,
+    DOOR_REFUSE_DESC, DOOR_UNREF, DOOR_UNREF_MULTI, DoorAttr, DoorInfo, ServerFunc, ServerProcedure,
 };
 use crate::worker;
 use crate::xcreate::{self, Template};
@@ -158,7 +158,10 @@ impl Depletion {
         }
         let mut info = c_info(&claimed.info());
         info.attributes |= DOOR_DEPLETION_CB;
-        match claimed.procedure().and_then(|template| template.downcast_ref::<Template>()) {
+        match claimed
+            .procedure()
+            .and_then(|template| template.downcast_ref::<Template>())
+        {
             Some(template) => Self::Xcreate(info, *template),
             None => Self::Legacy(info),
         }

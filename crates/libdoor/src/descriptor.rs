@@ -117,7 +117,12 @@ pub(crate) fn hand_over(fd: OwnedFd) -> DoorDesc {
         id = info.unique;
     }
     crate::interpose::arrived(fd.as_raw_fd(), attributes);
-    DoorDesc { attributes, descriptor: fd.into_raw_fd(), id, reserved: [0; 2] }
+    DoorDesc {
+        attributes,
+        descriptor: fd.into_raw_fd(),
+        id,
+        reserved: [0; 2],
+    }
 }
 
 /// Sets or clears `FD_CLOEXEC`.

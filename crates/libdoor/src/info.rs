@@ -16,7 +16,10 @@ use crate::worker;
 /// The engine's answer in the layout of `<door.h>`.
 pub(crate) fn c_info(info: &doors::DoorInfo) -> DoorInfo {
     DoorInfo {
-        target: info.target.and_then(|pid| libc::pid_t::try_from(pid).ok()).unwrap_or(-1),
+        target: info
+            .target
+            .and_then(|pid| libc::pid_t::try_from(pid).ok())
+            .unwrap_or(-1),
         proc: info.procedure,
         data: info.cookie,
         attributes: info.attributes.bits(),
@@ -86,7 +89,8 @@ pub(crate) extern "C" fn door_setparam(d: c_int, param: c_int, val: usize) -> c_
         let door = descriptor::borrow(d)?;
         let refuses = doors::info(door)?.attributes.contains(Attributes::REFUSE_DESC);
         doors::set_limits(door, &mut |limits| {
-            *limits = changed(*limits, refuses, param, val).map_err(|errno| io::Error::from_raw_os_error(errno.0))?;
+            *limits = changed(*limits, refuses, param, val)
+                .map_err(|errno| io::Error::from_raw_os_error(errno.0))?;
             Ok(())
         })?;
         Ok(0)

@@ -58,7 +58,11 @@ fn remember(fd: RawFd, what: u8) {
 }
 
 fn counted(attributes: DoorAttr) -> u8 {
-    if attributes & (DOOR_UNREF | DOOR_UNREF_MULTI) == 0 { 0 } else { COUNTED }
+    if attributes & (DOOR_UNREF | DOOR_UNREF_MULTI) == 0 {
+        0
+    } else {
+        COUNTED
+    }
 }
 
 /// A door of ours has this number.
@@ -72,7 +76,14 @@ pub(crate) fn created(fd: RawFd, attributes: DoorAttr) {
 /// A descriptor has arrived; `attributes` as in `door_desc_t`.
 pub(crate) fn arrived(fd: RawFd, attributes: DoorAttr) {
     const DOOR_LOCAL: DoorAttr = 0x04;
-    remember(fd, if attributes & DOOR_LOCAL == 0 { 0 } else { counted(attributes) });
+    remember(
+        fd,
+        if attributes & DOOR_LOCAL == 0 {
+            0
+        } else {
+            counted(attributes)
+        },
+    );
 }
 
 /// `open` of an attached path gave this number.
@@ -122,7 +133,11 @@ fn set_up() {
             Ok("never") => true,
             _ => in_force,
         };
-        doors::set_descriptor_check(if never { DescriptorCheck::Never } else { DescriptorCheck::Always });
+        doors::set_descriptor_check(if never {
+            DescriptorCheck::Never
+        } else {
+            DescriptorCheck::Always
+        });
         // SAFETY: the three handlers have the right type and live as long as the program.
         unsafe { libc::pthread_atfork(Some(fork::prepare), Some(fork::parent), Some(fork::child)) };
     });
@@ -180,7 +195,11 @@ pub(crate) extern "C" fn dup(fd: c_int) -> c_int {
 pub(crate) extern "C" fn dup2(old: c_int, new: c_int) -> c_int {
     if old == new {
         // SAFETY: asks only; sets EBADF if it is not open.
-        return if unsafe { libc::fcntl(old, libc::F_GETFD) } == -1 { -1 } else { new };
+        return if unsafe { libc::fcntl(old, libc::F_GETFD) } == -1 {
+            -1
+        } else {
+            new
+        };
     }
     dup3(old, new, 0)
 }
@@ -272,7 +291,11 @@ pub(crate) extern "C" fn close_range(first: c_uint, last: c_uint, flags: c_int) 
         }
         start = fd + 1;
     }
-    if start <= last { raw_close_range(start, last, flags) } else { 0 }
+    if start <= last {
+        raw_close_range(start, last, flags)
+    } else {
+        0
+    }
 }
 
 /// `closefrom` of the C library. closefrom(3).
@@ -288,8 +311,12 @@ fn raw_close_range(first: c_uint, last: c_uint, flags: c_int) -> c_int {
 }
 
 fn internal_descriptors(first: c_uint, last: c_uint) -> Vec<c_uint> {
-    let end = c_uint::try_from(FOLLOWED).unwrap_or(0).min(last.saturating_add(1));
-    (first..end).filter(|fd| RawFd::try_from(*fd).is_ok_and(doors::is_internal)).collect()
+    let end = c_uint::try_from(FOLLOWED)
+        .unwrap_or(0)
+        .min(last.saturating_add(1));
+    (first..end)
+        .filter(|fd| RawFd::try_from(*fd).is_ok_and(doors::is_internal))
+        .collect()
 }
 
 fn forget_range(first: c_uint, last: c_uint) {
@@ -321,11 +348,16 @@ mod fork {
             for fd in (0..end).filter(|fd| known(*fd) & COUNTED != 0) {
                 // A door that cannot be exported now is inherited as it is, and just does not count.
                 let export = doors::lend(borrow(fd)?);
-                if !matches!(&export, Err(error) if error.raw_os_error() == Some(libc::EMFILE)) && export.is_err() {
+                if !matches!(&export, Err(error) if error.raw_os_error() == Some(libc::EMFILE))
+                    && export.is_err()
+                {
                     remember(fd, 0); // closed, or replaced by something that is not ours
                 }
                 if let Ok(export) = export {
-                    EXPORTS.lock().unwrap_or_else(PoisonError::into_inner).push((fd, export.into_raw_fd()));
+                    EXPORTS
+                        .lock()
+                        .unwrap_or_else(PoisonError::into_inner)
+                        .push((fd, export.into_raw_fd()));
                 }
             }
             Ok(())
@@ -342,7 +374,11 @@ mod fork {
         for (door, export) in exports() {
             // SAFETY: asks only.
             let flags = unsafe { libc::fcntl(door, libc::F_GETFD) };
-            let close_on_exec = if flags & libc::FD_CLOEXEC == 0 { 0 } else { libc::O_CLOEXEC };
+            let close_on_exec = if flags & libc::FD_CLOEXEC == 0 {
+                0
+            } else {
+                libc::O_CLOEXEC
+            };
             system_call(libc::SYS_dup3, export, door, close_on_exec);
             system_call(libc::SYS_close, export, 0, 0);
         }

@@ -27,7 +27,9 @@ pub(crate) fn writable(start: *const c_void, len: usize) -> bool {
 }
 
 fn each_page(start: usize, len: usize, probe: fn(usize) -> bool) -> bool {
-    let Some(last) = start.checked_add(len.saturating_sub(1)) else { return false };
+    let Some(last) = start.checked_add(len.saturating_sub(1)) else {
+        return false;
+    };
     if len == 0 {
         return true;
     }
@@ -36,7 +38,9 @@ fn each_page(start: usize, len: usize, probe: fn(usize) -> bool) -> bool {
         if !probe(at) {
             return false;
         }
-        let Some(next) = (at & !(PROBE_STEP - 1)).checked_add(PROBE_STEP) else { return true };
+        let Some(next) = (at & !(PROBE_STEP - 1)).checked_add(PROBE_STEP) else {
+            return true;
+        };
         at = next;
     }
     true
@@ -44,6 +48,9 @@ fn each_page(start: usize, len: usize, probe: fn(usize) -> bool) -> bool {
 
 /// Reads 8 aligned bytes: rt_sigprocmask(2) copies the set in before it finds that `how` makes no sense.
 fn probe_read(at: usize) -> bool {
+    if at == 0 {
+        return false; // no set at all, as far as the kernel is concerned
+    }
     let how: c_int = -1;
     let set: *const c_void = std::ptr::without_provenance(at);
     let old: *mut c_void = std::ptr::null_mut();
@@ -74,7 +81,9 @@ fn probe_write(at: usize) -> bool {
 }
 
 fn is_known(start: usize, len: usize, write: bool) -> bool {
-    let Some(end) = start.checked_add(len) else { return false };
+    let Some(end) = start.checked_add(len) else {
+        return false;
+    };
     let within = |range: &Range<usize>| range.start <= start && end <= range.end && start != 0;
     if within(&stack()) {
         return true;
@@ -100,7 +109,11 @@ fn stack() -> Range<usize> {
         (lowest, end) = stack_bounds().unwrap_or((1, 1));
         BOUNDS.set((lowest, end));
     }
-    if (lowest..end).contains(&here) { here..end } else { 0..0 } // elsewhere: an alternate signal stack, a coroutine
+    if (lowest..end).contains(&here) {
+        here..end
+    } else {
+        0..0
+    } // elsewhere: an alternate signal stack, a coroutine
 }
 
 fn stack_bounds() -> Option<(usize, usize)> {
@@ -134,7 +147,11 @@ impl Program {
     fn look() -> Self {
         // SAFETY: asks only.
         let heap_start = unsafe { libc::sbrk(0) }.addr();
-        let mut program = Self { image: 0..0, data: 0..0, heap_start };
+        let mut program = Self {
+            image: 0..0,
+            data: 0..0,
+            heap_start,
+        };
         // SAFETY: the callback has the right type, and `program` outlives the call.
         unsafe { libc::dl_iterate_phdr(Some(Self::first_object), (&raw mut program).cast()) };
         program
@@ -155,8 +172,14 @@ impl Program {
             let start = usize::try_from(info.dlpi_addr.wrapping_add(header.p_vaddr)).unwrap_or(0);
             start..start.saturating_add(usize::try_from(header.p_memsz).unwrap_or(0))
         };
-        let relro = headers.iter().find(|h| h.p_type == libc::PT_GNU_RELRO).map(address);
-        for header in headers.iter().filter(|h| h.p_type == libc::PT_LOAD && h.p_flags & libc::PF_R != 0) {
+        let relro = headers
+            .iter()
+            .find(|h| h.p_type == libc::PT_GNU_RELRO)
+            .map(address);
+        for header in headers
+            .iter()
+            .filter(|h| h.p_type == libc::PT_LOAD && h.p_flags & libc::PF_R != 0)
+        {
             let range = address(header);
             if header.p_flags & libc::PF_W != 0 {
                 let page_end = relro.as_ref().map_or(0, |r| r.end.next_multiple_of(PROBE_STEP));
@@ -188,9 +211,21 @@ impl Mapping {
         let len = len.checked_next_multiple_of(page).ok_or(Errno(libc::EOVERFLOW))?;
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
         // SAFETY: a new mapping at an address of the kernel's choice touches nothing that exists.
-        let start =
-            unsafe { libc::mmap(std::ptr::null_mut(), len, libc::PROT_READ | libc::PROT_WRITE, flags, -1, 0) };
-        if start == libc::MAP_FAILED { Err(Errno(libc::EOVERFLOW)) } else { Ok(Self { start, len }) }
+        let start = unsafe {
+            libc::mmap(
+                std::ptr::null_mut(),
+                len,
+                libc::PROT_READ | libc::PROT_WRITE,
+                flags,
+                -1,
+                0,
+            )
+        };
+        if start == libc::MAP_FAILED {
+            Err(Errno(libc::EOVERFLOW))
+        } else {
+            Ok(Self { start, len })
+        }
     }
 
     /// First byte; page aligned.

@@ -52,7 +52,10 @@ pub(crate) unsafe extern "C" fn fattach(fildes: c_int, name: *const c_char) -> c
         if !doors::is_door(door) {
             return Err(Errno(libc::EINVAL));
         }
-        let options = AttachOptions { create: false, replace_stale: false };
+        let options = AttachOptions {
+            create: false,
+            replace_stale: false,
+        };
         let name = path(name)?;
         if interpose::was_opened(fildes) {
             return Err(Errno(libc::EBUSY)); // it refers to an attached node already, doors.md §3.11

@@ -253,7 +253,14 @@ fn answer(
             _ => Outgoing::read(desc, n)?.release(),
         }
         worker.cancel_state = state;
-        Ok((if worker.save.is_null() { Next::Enter } else { Next::Resume(worker.save) }, aborted))
+        Ok((
+            if worker.save.is_null() {
+                Next::Enter
+            } else {
+                Next::Resume(worker.save)
+            },
+            aborted,
+        ))
     })
 }
 
@@ -281,7 +288,11 @@ fn finish(
     };
     outgoing.check()?;
     // SAFETY: found readable; the application must not change it before `door_return` is done with it.
-    let bytes = if size == 0 { &[] } else { unsafe { std::slice::from_raw_parts(data, size) } };
+    let bytes = if size == 0 {
+        &[]
+    } else {
+        unsafe { std::slice::from_raw_parts(data, size) }
+    };
     let list;
     let descriptors: &[BorrowedFd<'_>] = if n == 0 {
         &[]
@@ -332,7 +343,9 @@ struct Ready {
 /// `pthread_exit` and cancellation unwind through this frame, so it owns nothing.
 fn serve() -> ! {
     loop {
-        let Ok(ready) = next_invocation() else { cancel::exit() };
+        let Ok(ready) = next_invocation() else {
+            cancel::exit()
+        };
         cancel::restore(ready.cancel_state);
         crate::create::make_threads(ready.depletion);
         // SAFETY: `save` lies in this thread's `Worker`; the procedure is the one given to door_create, and its
@@ -372,8 +385,14 @@ fn next_invocation() -> Result<Ready, Errno> {
             }
             Err(Stopped) => return Err(Errno(libc::EINVAL)),
         };
-        worker.descriptors.extend(claimed.take_descriptors().into_iter().map(descriptor::hand_over));
-        let depletion = if claimed.depleted() { Depletion::of(&claimed) } else { Depletion::None };
+        worker
+            .descriptors
+            .extend(claimed.take_descriptors().into_iter().map(descriptor::hand_over));
+        let depletion = if claimed.depleted() {
+            Depletion::of(&claimed)
+        } else {
+            Depletion::None
+        };
         let claimed = worker.invocation.insert(claimed);
         let unreferenced = claimed.is_unreferenced();
         let argument = claimed.argument_mut();
@@ -393,7 +412,11 @@ fn next_invocation() -> Result<Ready, Errno> {
             cookie: crate::create::cookie(claimed.cookie()),
             argp,
             size,
-            descriptors: if n == 0 { std::ptr::null_mut() } else { worker.descriptors.as_mut_ptr() },
+            descriptors: if n == 0 {
+                std::ptr::null_mut()
+            } else {
+                worker.descriptors.as_mut_ptr()
+            },
             n: c_uint::try_from(n).unwrap_or(0),
             cancel_state: worker.cancel_state,
             depletion,

@@ -16,7 +16,8 @@ use crate::descriptor;
 use crate::errno::{Errno, caught};
 use crate::info::c_info;
 use crate::types::{
-    DOOR_PRIVATE, DOOR_PRIVCREATE, DoorAttr, DoorInfo, ServerProcedure, StartFunc, ThreadSetupFunc, XcreateFunc,
+    DOOR_PRIVATE, DOOR_PRIVCREATE, DoorAttr, DoorInfo, ServerProcedure, StartFunc, ThreadSetupFunc,
+    XcreateFunc,
 };
 use crate::worker;
 
@@ -79,7 +80,10 @@ impl Handshake {
     }
 
     fn wait_while(&self, waits: impl Fn(State) -> bool) -> State {
-        *self.changed.wait_while(self.lock(), |state| waits(*state)).unwrap_or_else(PoisonError::into_inner)
+        *self
+            .changed
+            .wait_while(self.lock(), |state| waits(*state))
+            .unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -102,7 +106,13 @@ fn starting<T>(body: impl FnOnce(&mut BTreeMap<usize, Arc<Handshake>>) -> T) -> 
 fn expect_thread(pool: &Arc<Pool>, template: Template, group: usize) -> usize {
     let (pool, number) = (Arc::clone(pool), next_number());
     let (state, changed) = (Mutex::new(State::Starting), Condvar::new());
-    let handshake = Arc::new(Handshake { pool, template, group, state, changed });
+    let handshake = Arc::new(Handshake {
+        pool,
+        template,
+        group,
+        state,
+        changed,
+    });
     starting(|all| all.insert(number, handshake));
     number
 }
@@ -111,9 +121,15 @@ fn expect_thread(pool: &Arc<Pool>, template: Template, group: usize) -> usize {
 unsafe extern "C-unwind" fn start(argument: *mut c_void) -> *mut c_void {
     let found = caught(|| {
         let handshake = starting(|all| all.get(&argument.addr()).cloned()).ok_or(Errno(libc::EINVAL))?;
-        if handshake.step(State::Starting, State::Binding) { Ok(handshake.template) } else { Err(Errno(libc::EINVAL)) }
+        if handshake.step(State::Starting, State::Binding) {
+            Ok(handshake.template)
+        } else {
+            Err(Errno(libc::EINVAL))
+        }
     });
-    let Ok(template) = found else { return std::ptr::null_mut() };
+    let Ok(template) = found else {
+        return std::ptr::null_mut();
+    };
     match template.setup {
         // SAFETY: the application's own function with its own cookie.
         Some(setup) => unsafe { setup(template.crcookie.0) },
@@ -122,14 +138,25 @@ unsafe extern "C-unwind" fn start(argument: *mut c_void) -> *mut c_void {
     let state = cancel::disable();
     let serves = caught(|| bind(argument.addr()));
     cancel::restore(state);
-    if serves == Ok(true) { worker::join_pool() } else { std::ptr::null_mut() }
+    if serves == Ok(true) {
+        worker::join_pool()
+    } else {
+        std::ptr::null_mut()
+    }
 }
 
 /// Binds this thread and waits for the verdict. True: serve.
 fn bind(number: usize) -> Result<bool, Errno> {
     let handshake = starting(|all| all.get(&number).cloned()).ok_or(Errno(libc::EINVAL))?;
     let bound = worker::bind_to(Arc::clone(&handshake.pool));
-    handshake.step(State::Binding, if bound.is_ok() { State::Bound } else { State::Failed });
+    handshake.step(
+        State::Binding,
+        if bound.is_ok() {
+            State::Bound
+        } else {
+            State::Failed
+        },
+    );
     bound?;
     let verdict = handshake.wait_while(|state| state == State::Bound);
     if verdict != State::Serve {
@@ -152,8 +179,12 @@ fn call_creation(template: &Template, info: &mut DoorInfo, number: usize) -> c_i
 
 /// Waits for the threads of a group, unless one was not made, and gives them the verdict.
 fn settle(group: usize, made: c_int) -> Result<(), Errno> {
-    let threads: Vec<Arc<Handshake>> =
-        starting(|all| all.values().filter(|handshake| handshake.group == group).cloned().collect());
+    let threads: Vec<Arc<Handshake>> = starting(|all| {
+        all.values()
+            .filter(|handshake| handshake.group == group)
+            .cloned()
+            .collect()
+    });
     let mut result = match made {
         1 => Ok(()),
         0 => Err(Errno(libc::EINVAL)),
@@ -204,7 +235,11 @@ pub(crate) unsafe extern "C-unwind" fn door_xcreate(
         Errno(libc::EINVAL).set();
         return -1;
     };
-    let template = Template { create, setup: thr_setup_func, crcookie: Cookie(crcookie) };
+    let template = Template {
+        create,
+        setup: thr_setup_func,
+        crcookie: Cookie(crcookie),
+    };
     let attributes = attributes | DOOR_PRIVATE | DOOR_PRIVCREATE;
     let begun = caught(|| {
         check_attributes(attributes)?;

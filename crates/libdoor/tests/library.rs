@@ -18,9 +18,16 @@ const EXPORTS: &str = "
 
 #[test]
 fn only_the_interface_is_exported() {
-    let output = succeed(Command::new("nm").args(["-D", "--defined-only"]).arg(library(".so")));
+    let output = succeed(
+        Command::new("nm")
+            .args(["-D", "--defined-only"])
+            .arg(library(".so")),
+    );
     let text = String::from_utf8(output.stdout).expect("symbols are ASCII");
-    let exported: BTreeSet<&str> = text.lines().filter_map(|line| line.split_whitespace().nth(2)).collect();
+    let exported: BTreeSet<&str> = text
+        .lines()
+        .filter_map(|line| line.split_whitespace().nth(2))
+        .collect();
     assert_eq!(exported, EXPORTS.split_whitespace().collect());
 }
 
@@ -35,8 +42,14 @@ fn smallest_program_runs_with_the_shared_library() {
 fn smallest_program_runs_with_the_archive() {
     let hello = workspace().join("hello-archive");
     let mut command = Command::new("cc");
-    command.args(["-std=c11", "-Wall", "-Wextra", "-Werror", "-pthread", "-I"]).arg(source("include"));
-    command.arg("-o").arg(&hello).arg(source("tests/c/hello.c")).arg(library(".a"));
+    command
+        .args(["-std=c11", "-Wall", "-Wextra", "-Werror", "-pthread", "-I"])
+        .arg(source("include"));
+    command
+        .arg("-o")
+        .arg(&hello)
+        .arg(source("tests/c/hello.c"))
+        .arg(library(".a"));
     command.args(["-lgcc_s", "-lutil", "-lrt", "-lpthread", "-lm", "-ldl", "-lc"]);
     succeed(&mut command);
     assert_eq!(succeed(&mut Command::new(hello)).stdout, b"42\n");

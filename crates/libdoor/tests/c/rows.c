@@ -281,6 +281,7 @@ door_arg_t arg_of(const void *data, size_t size, void *rbuf, size_t rsize) {
 static void *caller_body(void *argument) {
     struct caller *caller = argument;
     caller->tid = thread_id();
+    SAME(sem_post(&caller->started), 0);
     if (caller->event >= 0)
         post(caller->event);
     caller->result = door_call(caller->door, &caller->arg);
@@ -296,7 +297,16 @@ void call_in_thread(struct caller *caller, int door, int event, int answered) {
     caller->answered = answered;
     caller->byte = 'c';
     caller->arg = arg_of(&caller->byte, 1, caller->reply, sizeof caller->reply);
+    SAME(sem_init(&caller->started, 0, 0), 0);
     SAME(pthread_create(&caller->thread, NULL, caller_body, caller), 0);
+    SAME(sem_wait(&caller->started), 0);
+}
+
+void interrupt(struct caller *caller) {
+    await_asleep(getpid(), caller->tid, caller->event);
+    SAME(pthread_kill(caller->thread, SIGUSR1), 0);
+    join_caller(caller);
+    SAME(caller->result, -1);
 }
 
 void join_caller(struct caller *caller) {

@@ -14,6 +14,7 @@
 #include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdint.h>
 #include <stdio.h>
@@ -125,6 +126,7 @@ void serve_with(int control, door_server_procedure_t *procedure, uint_t attribut
 /* One call in a thread of its own, so that it may block. */
 struct caller {
     pthread_t thread;
+    sem_t started; /* `tid` is set */
     int door;
     int event;      /* posted just before the call */
     int answered;   /* event posted after it */
@@ -137,6 +139,8 @@ struct caller {
 };
 void call_in_thread(struct caller *caller, int door, int event, int answered);
 void join_caller(struct caller *caller);
+/* Sends SIGUSR1 to a caller once it sleeps, and waits for its call to fail. */
+void interrupt(struct caller *caller);
 
 /* Helpers for arguments. */
 door_arg_t arg_of(const void *data, size_t size, void *rbuf, size_t rsize);

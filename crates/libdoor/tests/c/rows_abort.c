@@ -11,9 +11,7 @@ static void row_065(void) {
     handle_signal(SIGUSR1, SA_RESTART);
     call_in_thread(&caller, server.door, -1, -1);
     await(0, 1);
-    SAME(pthread_kill(caller.thread, SIGUSR1), 0);
-    join_caller(&caller);
-    SAME(caller.result, -1);
+    interrupt(&caller);
     SAME(caller.error, EINTR);
     SAME(signals_handled, 1);
     post(1);
@@ -70,10 +68,7 @@ static void row_068(void) {
     struct caller caller;
     handle_signal(SIGUSR1, SA_RESTART);
     call_in_thread(&caller, server.door, 0, -1);
-    await_asleep(getpid(), caller.tid, 0);
-    SAME(pthread_kill(caller.thread, SIGUSR1), 0);
-    join_caller(&caller);
-    SAME(caller.result, -1);
+    interrupt(&caller);
     SAME(caller.error, EAGAIN);
     finish(&server);
 }
@@ -132,9 +127,7 @@ static void aborted_call(int door) {
     handle_signal(SIGUSR1, 0);
     call_in_thread(&caller, door, -1, -1);
     await(0, 1);
-    SAME(pthread_kill(caller.thread, SIGUSR1), 0);
-    join_caller(&caller);
-    SAME(caller.result, -1);
+    interrupt(&caller);
     SAME(caller.error, EINTR);
 }
 

@@ -117,10 +117,7 @@ static void row_012(void) {
     struct caller caller;
     handle_signal(SIGUSR1, SA_RESTART);
     call_in_thread(&caller, server.door, 0, -1);
-    await_asleep(getpid(), caller.tid, 0);
-    SAME(pthread_kill(caller.thread, SIGUSR1), 0);
-    join_caller(&caller);
-    SAME(caller.result, -1);
+    interrupt(&caller);
     SAME(caller.error, EAGAIN);
     SAME(signals_handled, 1);
     SAME(shared->calls, 0);

@@ -440,6 +440,7 @@ static void serve_take_slowly(int control) {
 
 static void *interrupt_main(void *argument) {
     await(0, 1);
+    await_asleep(getpid(), getpid(), -1);
     SAME(pthread_kill(*(pthread_t *)argument, SIGUSR1), 0);
     return NULL;
 }

@@ -269,8 +269,7 @@ static void row_087(void) {
     call_in_thread(&caller, doors[0], 0, -1);
     await_asleep(getpid(), caller.tid, 0);
     thread_of(doors[1]);
-    SAME(pthread_kill(caller.thread, SIGUSR1), 0);
-    join_caller(&caller);
+    interrupt(&caller);
     SAME(caller.error, EAGAIN);
 }
 

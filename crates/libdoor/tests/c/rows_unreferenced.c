@@ -333,8 +333,7 @@ static void row_170(void) {
     handle_signal(SIGUSR1, 0);
     call_in_thread(&caller, server.door, -1, -1);
     await(0, 1);
-    SAME(pthread_kill(caller.thread, SIGUSR1), 0);
-    join_caller(&caller);
+    interrupt(&caller);
     SAME(caller.error, EINTR);
     SAME(shared->unreferenced, 0);
     post(1);

@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
-use std::time::SystemTime;
+use std::sync::OnceLock;
 
 /// A folder of this test run where files may be made.
 pub fn workspace() -> PathBuf {
@@ -15,22 +15,38 @@ pub fn source(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
-/// `libdoor.so` or `libdoor.a` as cargo built it for this test: the newest beside the test or one level up.
+/// `libdoor.so` or `libdoor.a`, in the profile of this test. Cargo does not build them for a test of its own accord, because
+/// no Rust program can link to them.
 pub fn library(suffix: &str) -> PathBuf {
-    let exe = std::env::current_exe().expect("a test knows its own path");
-    let mut found: Vec<(SystemTime, PathBuf)> = Vec::new();
-    for folder in exe.ancestors().skip(1).take(2) {
-        for entry in fs::read_dir(folder).expect("the folder of the test can be listed").flatten() {
-            let name = entry.file_name().to_string_lossy().into_owned();
-            let hashed = name.starts_with("libdoor-") && name.ends_with(suffix);
-            if (name == format!("libdoor{suffix}") || hashed) && entry.path().is_file() {
-                let time = entry.metadata().and_then(|data| data.modified()).unwrap_or(SystemTime::UNIX_EPOCH);
-                found.push((time, entry.path()));
-            }
-        }
-    }
-    let newest = found.into_iter().max().map(|(_, path)| path);
-    newest.unwrap_or_else(|| panic!("no libdoor{suffix} beside {}: run `cargo build -p libdoor`", exe.display()))
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    let folder = BUILT.get_or_init(|| {
+        let exe = std::env::current_exe().expect("a test knows its own path");
+        let profile = exe
+            .ancestors()
+            .nth(2)
+            .expect("a test lies in PROFILE/deps")
+            .to_path_buf();
+        let target = workspace()
+            .parent()
+            .expect("the folder lies in the target folder")
+            .to_path_buf();
+        let name = profile
+            .file_name()
+            .expect("the folder has a name")
+            .to_string_lossy()
+            .into_owned();
+        let mut build = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+        build.args(["build", "--quiet", "--package", "libdoor", "--profile"]);
+        build.arg(if name == "debug" { "dev" } else { &name });
+        build
+            .arg("--manifest-path")
+            .arg(source("Cargo.toml"))
+            .arg("--target-dir")
+            .arg(target);
+        succeed(&mut build);
+        profile
+    });
+    folder.join(format!("libdoor{suffix}"))
 }
 
 /// A folder with `libdoor.so` and `libdoor.so.1`, as an installation would have it.
@@ -48,12 +64,17 @@ pub fn installed() -> PathBuf {
 
 /// True if a program of this name can be run.
 pub fn has(program: &str) -> bool {
-    Command::new(program).arg("--version").output().is_ok_and(|output| output.status.success())
+    Command::new(program)
+        .arg("--version")
+        .output()
+        .is_ok_and(|output| output.status.success())
 }
 
 /// Runs a command that must succeed.
 pub fn succeed(command: &mut Command) -> Output {
-    let output = command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+    let output = command
+        .output()
+        .unwrap_or_else(|error| panic!("{command:?}: {error}"));
     assert!(
         output.status.success(),
         "{command:?}: {}\n{}{}",
@@ -70,10 +91,22 @@ pub fn program(name: &str, compiler: &str, sources: &[&str]) -> PathBuf {
     let lib = installed();
     let temporary = workspace().join(format!("{name}.{}", std::process::id()));
     let mut command = Command::new(compiler);
-    command.args(["-std=gnu11", "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-pthread"]);
+    command.args([
+        "-std=gnu11",
+        "-O1",
+        "-g",
+        "-Wall",
+        "-Wextra",
+        "-Werror",
+        "-pthread",
+    ]);
     command.arg("-I").arg(source("include")).arg("-o").arg(&temporary);
     command.args(sources.iter().map(|file| source("tests/c").join(file)));
-    command.arg("-L").arg(&lib).arg("-ldoor").arg(format!("-Wl,-rpath,{}", lib.display()));
+    command
+        .arg("-L")
+        .arg(&lib)
+        .arg("-ldoor")
+        .arg(format!("-Wl,-rpath,{}", lib.display()));
     succeed(&mut command);
     let program = workspace().join(name);
     fs::rename(&temporary, &program).expect("the program can be moved into place");
