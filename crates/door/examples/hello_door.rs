@@ -11,14 +11,20 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         return client(&path);
     }
     let path = std::env::temp_dir().join(format!("hello-{}.door", std::process::id()));
-    let door = Door::builder().max_argument_bytes(4096).create(|call: Invocation<'_>| {
-        let caller = call.credentials().map_or_else(|error| error.to_string(), |who| format!("process {}", who.pid));
-        println!("server: called by {caller}");
-        Reply::bytes(call.argument().to_ascii_uppercase())
-    })?;
+    let door = Door::builder()
+        .max_argument_bytes(4096)
+        .create(|call: Invocation<'_>| {
+            let caller = call
+                .credentials()
+                .map_or_else(|error| error.to_string(), |who| format!("process {}", who.pid));
+            println!("server: called by {caller}");
+            Reply::bytes(call.argument().to_ascii_uppercase())
+        })?;
     // Detached when it goes out of scope.
     let attachment = door.attach(&path)?;
-    let status = Command::new(std::env::current_exe()?).arg(attachment.path()).status()?;
+    let status = Command::new(std::env::current_exe()?)
+        .arg(attachment.path())
+        .status()?;
     println!("server: client ended with {status}");
     Ok(())
 }

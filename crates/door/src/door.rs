@@ -30,7 +30,11 @@ impl Door {
     /// Starts to describe a door.
     #[must_use]
     pub fn builder() -> Builder {
-        Builder { limits: Limits::default(), refuse_descriptors: true, unreferenced: None }
+        Builder {
+            limits: Limits::default(),
+            refuse_descriptors: true,
+            unreferenced: None,
+        }
     }
 
     /// Makes a descriptor of this door for somebody else: send it in a reply, in a call, or over `SCM_RIGHTS`. It counts as a
@@ -63,8 +67,18 @@ impl Door {
     /// [`AttachError::Busy`] if a living door is attached there; one whose server died is replaced.
     pub fn attach(&self, path: impl AsRef<Path>) -> Result<Attachment, AttachError> {
         let path = std::path::absolute(path)?;
-        engine::attach(self.fd.as_fd(), &path, AttachOptions { create: true, replace_stale: true })?;
-        Ok(Attachment { path, process: std::process::id() })
+        engine::attach(
+            self.fd.as_fd(),
+            &path,
+            AttachOptions {
+                create: true,
+                replace_stale: true,
+            },
+        )?;
+        Ok(Attachment {
+            path,
+            process: std::process::id(),
+        })
     }
 }
 
@@ -91,7 +105,9 @@ pub struct Builder {
 
 impl fmt::Debug for Builder {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Builder").field("limits", &self.limits).finish_non_exhaustive()
+        f.debug_struct("Builder")
+            .field("limits", &self.limits)
+            .finish_non_exhaustive()
     }
 }
 
@@ -146,7 +162,10 @@ impl Builder {
         let mut attributes = Attributes::NO_CANCEL;
         attributes.set(Attributes::REFUSE_DESC, self.refuse_descriptors);
         attributes.set(Attributes::UNREF_MULTI, self.unreferenced.is_some());
-        let procedure = Procedure { invoke: Box::new(procedure), unreferenced: self.unreferenced };
+        let procedure = Procedure {
+            invoke: Box::new(procedure),
+            unreferenced: self.unreferenced,
+        };
         let spec = DoorSpec {
             attributes,
             procedure_address: 0,
@@ -156,7 +175,10 @@ impl Builder {
         };
         let fd = engine::create(spec)?;
         workers::ensure_one()?;
-        Ok(Door { fd, process: std::process::id() })
+        Ok(Door {
+            fd,
+            process: std::process::id(),
+        })
     }
 }
 
@@ -214,7 +236,10 @@ impl Reply {
     /// An answer of bytes.
     #[must_use]
     pub fn bytes(data: impl Into<Vec<u8>>) -> Self {
-        Self { data: data.into(), descriptors: Vec::new() }
+        Self {
+            data: data.into(),
+            descriptors: Vec::new(),
+        }
     }
 
     /// Gives a descriptor away with the answer; up to 1024.

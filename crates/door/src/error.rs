@@ -51,7 +51,9 @@ impl From<CallError> for io::Error {
     fn from(error: CallError) -> Self {
         let kind = match &error {
             CallError::Os(_) => {
-                let CallError::Os(inner) = error else { unreachable!("matched just above") };
+                let CallError::Os(inner) = error else {
+                    unreachable!("matched just above")
+                };
                 return inner;
             }
             CallError::Interrupted => io::ErrorKind::Interrupted,

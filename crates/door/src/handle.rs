@@ -35,7 +35,10 @@ impl DoorHandle {
     /// Gives the descriptor back if it is not a door.
     pub fn from_fd(fd: OwnedFd) -> Result<Self, NotADoor> {
         match Target::of(fd.as_fd()) {
-            Ok(target) => Ok(Self { fd, target: Arc::new(target) }),
+            Ok(target) => Ok(Self {
+                fd,
+                target: Arc::new(target),
+            }),
             Err(_) => Err(NotADoor(fd)),
         }
     }
@@ -45,7 +48,10 @@ impl DoorHandle {
     /// # Errors
     /// Those of `dup(2)`.
     pub fn try_clone(&self) -> io::Result<Self> {
-        Ok(Self { fd: self.fd.try_clone()?, target: Arc::clone(&self.target) })
+        Ok(Self {
+            fd: self.fd.try_clone()?,
+            target: Arc::clone(&self.target),
+        })
     }
 
     /// Runs the door's procedure on `argument` and waits for its answer. Signals do not end the wait.
@@ -70,8 +76,12 @@ impl DoorHandle {
             interruptible: false,
             results: true,
         };
-        let reply = engine::call_target(self.fd.as_fd(), &self.target, &request, &mut sink).map_err(|f| f.error)?;
-        Ok(Answer { data: sink.into_inner(), descriptors: ReceivedDescriptor::all(reply.descriptors) })
+        let reply =
+            engine::call_target(self.fd.as_fd(), &self.target, &request, &mut sink).map_err(|f| f.error)?;
+        Ok(Answer {
+            data: sink.into_inner(),
+            descriptors: ReceivedDescriptor::all(reply.descriptors),
+        })
     }
 
     /// Runs the procedure and puts its answer into `buffer`, without allocating; returns the answer's length. Descriptors of
@@ -126,7 +136,11 @@ impl<'a> Call<'a> {
     /// A call with `argument`, no descriptors and no deadline.
     #[must_use]
     pub fn new(argument: &'a [u8]) -> Self {
-        Self { argument, descriptors: Vec::new(), deadline: None }
+        Self {
+            argument,
+            descriptors: Vec::new(),
+            deadline: None,
+        }
     }
 
     /// Sends a descriptor along; up to 1024.

@@ -40,7 +40,11 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { data_min: 0, data_max: u64::MAX, descriptors_max: i32::MAX.unsigned_abs() }
+        Self {
+            data_min: 0,
+            data_max: u64::MAX,
+            descriptors_max: i32::MAX.unsigned_abs(),
+        }
     }
 }
 

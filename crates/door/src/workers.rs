@@ -29,7 +29,9 @@ fn spawn() -> io::Result<()> {
 }
 
 fn serve() {
-    let Ok(mut thread) = ServerThread::new(0) else { return };
+    let Ok(mut thread) = ServerThread::new(0) else {
+        return;
+    };
     while let Ok(mut claimed) = thread.park() {
         if claimed.depleted() {
             // Callers wait until a thread is free if the system has none to give.
@@ -43,14 +45,21 @@ fn serve() {
 
 /// Runs the procedure; false if the invocation has to be failed by dropping it.
 fn run(claimed: &mut Claimed) -> bool {
-    let procedure = claimed.procedure().cloned().and_then(|any| any.downcast::<Procedure>().ok());
+    let procedure = claimed
+        .procedure()
+        .cloned()
+        .and_then(|any| any.downcast::<Procedure>().ok());
     let Some(procedure) = procedure else { return false };
     if claimed.is_unreferenced() {
-        let _ = catch_unwind(AssertUnwindSafe(|| procedure.unreferenced.as_ref().map(|run| run())));
+        let _ = catch_unwind(AssertUnwindSafe(|| {
+            procedure.unreferenced.as_ref().map(|run| run())
+        }));
         return claimed.finish(&[], &[]).is_ok();
     }
     let outcome = catch_unwind(AssertUnwindSafe(|| (procedure.invoke)(Invocation::new(claimed))));
-    let Ok(Reply { data, descriptors }) = outcome else { return false };
+    let Ok(Reply { data, descriptors }) = outcome else {
+        return false;
+    };
     let borrowed: Vec<_> = descriptors.iter().map(AsFd::as_fd).collect();
     match claimed.finish(&data, &borrowed) {
         Ok(()) | Err(FinishError::NoCaller) => true,
@@ -59,4 +68,3 @@ fn run(claimed: &mut Claimed) -> bool {
         Err(FinishError::OutOfDescriptors | FinishError::BadDescriptor | FinishError::Os(_)) => false,
     }
 }
-

@@ -12,12 +12,13 @@ use std::time::Instant;
 use super::claimed::{exports_of, substitute};
 use super::client::{self, Parcel, Taken, Target, has_hung_up, split};
 use super::layout::{
-    ARGUMENT_BYTES, CHUNK_BYTES, INLINE_BYTES, NO_RESULTS, PARKED, PLACE_FILE, Progress, STARVES, WINDOW_BYTES,
+    ARGUMENT_BYTES, CHUNK_BYTES, INLINE_BYTES, NO_RESULTS, PARKED, PLACE_FILE, Progress, STARVES,
+    WINDOW_BYTES,
 };
 use super::spin::published_cpu;
+use super::undertaker;
 use super::wait::{Ended, Patience, wait};
 use super::wire::{Note, NoteKind, Status};
-use super::undertaker;
 use crate::error::CallError;
 use crate::sys::fork::PerProcess;
 use crate::sys::memory::{Sealed, Source};
@@ -71,7 +72,10 @@ pub struct CallFailure {
 
 impl CallFailure {
     fn early(error: impl Into<CallError>) -> Self {
-        Self { error: error.into(), consumed: false }
+        Self {
+            error: error.into(),
+            consumed: false,
+        }
     }
 }
 
@@ -94,7 +98,10 @@ pub fn call_target(
     request: &CallRequest<'_>,
     sink: &mut dyn ReplySink,
 ) -> Result<CallReply, CallFailure> {
-    let patience = Patience { deadline: request.deadline, interruptible: request.interruptible };
+    let patience = Patience {
+        deadline: request.deadline,
+        interruptible: request.interruptible,
+    };
     // A server that lives may have dropped the link, or the door's last copy here may have been another one.
     for _ in 0..3 {
         let (taken, handle) = client::lane_to(fd, target, patience).map_err(CallFailure::early)?;
@@ -115,7 +122,12 @@ pub fn call_target(
 }
 
 #[inline]
-fn try_call(mut taken: Taken, handle: u64, request: &CallRequest<'_>, sink: &mut dyn ReplySink) -> Result<CallReply, Trouble> {
+fn try_call(
+    mut taken: Taken,
+    handle: u64,
+    request: &CallRequest<'_>,
+    sink: &mut dyn ReplySink,
+) -> Result<CallReply, Trouble> {
     let link = Arc::clone(&taken.link);
     let index = taken.index;
     let lane = link.lane(index);
@@ -143,8 +155,10 @@ fn try_call(mut taken: Taken, handle: u64, request: &CallRequest<'_>, sink: &mut
         supplied = 0;
         supply(&taken, seq, request, &mut supplied);
     }
-    lane.flags().store(if request.results { 0 } else { NO_RESULTS }, Ordering::Relaxed);
-    lane.request_descriptors().store(request.descriptors.len() as u32, Ordering::Relaxed);
+    lane.flags()
+        .store(if request.results { 0 } else { NO_RESULTS }, Ordering::Relaxed);
+    lane.request_descriptors()
+        .store(request.descriptors.len() as u32, Ordering::Relaxed);
     lane.client_cpu().store(published_cpu(), Ordering::Relaxed);
     lane.handle().store(handle, Ordering::Relaxed);
     lane.request_len().store(len as u64, Ordering::Relaxed);
@@ -154,7 +168,10 @@ fn try_call(mut taken: Taken, handle: u64, request: &CallRequest<'_>, sink: &mut
         link.ring(pool, index);
     }
 
-    let patience = Patience { deadline: request.deadline, interruptible: request.interruptible };
+    let patience = Patience {
+        deadline: request.deadline,
+        interruptible: request.interruptible,
+    };
     let answered = || lane.rep().load(Ordering::Acquire) == seq;
     // That a thread attends to the lane was a hint: before sleeping, make sure.
     let ring = || {
@@ -163,7 +180,9 @@ fn try_call(mut taken: Taken, handle: u64, request: &CallRequest<'_>, sink: &mut
         }
     };
     while supplied < len && !answered() {
-        let room = || answered() || room_after(Progress::bytes(lane.rd().load(Ordering::Acquire), seq), supplied) > 0;
+        let room = || {
+            answered() || room_after(Progress::bytes(lane.rd().load(Ordering::Acquire), seq), supplied) > 0
+        };
         if let Err(ended) = wait(&mut taken, patience, room, &ring) {
             return give_up(taken, pool, seq, ended);
         }
@@ -171,7 +190,8 @@ fn try_call(mut taken: Taken, handle: u64, request: &CallRequest<'_>, sink: &mut
             match lane.stalled().load(Ordering::SeqCst) {
                 STARVES => {
                     lane.feed().fetch_add(1, Ordering::SeqCst);
-                    let _ = rustix::thread::futex::wake(lane.feed(), rustix::thread::futex::Flags::empty(), 1);
+                    let _ =
+                        rustix::thread::futex::wake(lane.feed(), rustix::thread::futex::Flags::empty(), 1);
                 }
                 PARKED => link.ring(pool, index),
                 _ => {}
@@ -198,7 +218,10 @@ fn supply(taken: &Taken, seq: u32, request: &CallRequest<'_>, supplied: &mut usi
     loop {
         let consumed = Progress::bytes(lane.rd().load(Ordering::Acquire), seq);
         let room = room_after(consumed, *supplied);
-        let step = room.min(CHUNK_BYTES).min(request.data.len() - *supplied).min(WINDOW_BYTES - *supplied % WINDOW_BYTES);
+        let step = room
+            .min(CHUNK_BYTES)
+            .min(request.data.len() - *supplied)
+            .min(WINDOW_BYTES - *supplied % WINDOW_BYTES);
         if step == 0 {
             break;
         }
@@ -223,13 +246,22 @@ fn send_descriptors(taken: &Taken, seq: u32, descriptors: &[BorrowedFd<'_>]) -> 
     let outgoing = substitute(descriptors, &exports);
     for (number, chunk) in outgoing.chunks(socket::MAX_DESCRIPTORS).enumerate() {
         let first = (number * socket::MAX_DESCRIPTORS) as u32;
-        let note = Note { kind: NoteKind::Descriptors, lane: taken.index as u32, seq, first, len: outgoing.len() as u64 };
+        let note = Note {
+            kind: NoteKind::Descriptors,
+            lane: taken.index as u32,
+            seq,
+            first,
+            len: outgoing.len() as u64,
+        };
         loop {
             match socket::send(taken.link.socket.as_fd(), &note.encode(), chunk, None) {
                 Ok(()) => break,
                 // Other threads' descriptors fill the queue; server threads are emptying it.
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    let mut polled = [rustix::event::PollFd::new(&taken.link.socket, rustix::event::PollFlags::OUT)];
+                    let mut polled = [rustix::event::PollFd::new(
+                        &taken.link.socket,
+                        rustix::event::PollFlags::OUT,
+                    )];
                     let _ = rustix::event::poll(&mut polled, None);
                 }
                 Err(error) => {
@@ -250,11 +282,20 @@ fn send_descriptors(taken: &Taken, seq: u32, descriptors: &[BorrowedFd<'_>]) -> 
 fn give_up(taken: Taken, pool: usize, seq: u32, ended: Ended) -> Result<CallReply, Trouble> {
     let lane = taken.link.lane(taken.index);
     let accepted = lane.acc().load(Ordering::Acquire) == seq;
-    let failed = |error| Err(Trouble::Failed(CallFailure { error, consumed: accepted }));
+    let failed = |error| {
+        Err(Trouble::Failed(CallFailure {
+            error,
+            consumed: accepted,
+        }))
+    };
     if ended == Ended::Dead {
         // The memory outlives the server: an answer that was given before it died is one.
         taken.give_up();
-        return if accepted { failed(CallError::Interrupted) } else { Err(Trouble::LinkGone) };
+        return if accepted {
+            failed(CallError::Interrupted)
+        } else {
+            Err(Trouble::LinkGone)
+        };
     }
     lane.cancel().store(seq, Ordering::SeqCst);
     lane.feed().fetch_add(1, Ordering::SeqCst);
@@ -288,31 +329,56 @@ fn deliver(taken: &Taken, seq: u32, sink: &mut dyn ReplySink) -> Result<CallRepl
         Some(Status::ArgumentTooLarge) => return Err(failed(CallError::ArgumentTooLarge, false)),
         Some(Status::OutOfDescriptors) => return Err(failed(CallError::OutOfDescriptors, true)),
         Some(Status::Interrupted) => return Err(failed(CallError::Interrupted, true)),
-        Some(Status::NoMemory) => return Err(failed(io::Error::from_raw_os_error(libc::ENOMEM).into(), false)),
+        Some(Status::NoMemory) => {
+            return Err(failed(io::Error::from_raw_os_error(libc::ENOMEM).into(), false));
+        }
         None => return Err(garbled()),
     }
-    let Ok(len) = usize::try_from(len) else { return Err(garbled()) };
+    let Ok(len) = usize::try_from(len) else {
+        return Err(garbled());
+    };
     let mut descriptors = Vec::new();
     let mut file = None;
     if count > 0 || place == PLACE_FILE {
         let parcel = link.parcel(taken.index, seq);
-        let Some(Parcel { fds, file: sent, truncated, .. }) = parcel else { return Err(garbled()) };
+        let Some(Parcel {
+            fds,
+            file: sent,
+            truncated,
+            ..
+        }) = parcel
+        else {
+            return Err(garbled());
+        };
         if fds.len() != count {
             undertaker::bury(fds);
-            return Err(if truncated { failed(CallError::OutOfDescriptors, true) } else { garbled() });
+            return Err(if truncated {
+                failed(CallError::OutOfDescriptors, true)
+            } else {
+                garbled()
+            });
         }
         descriptors = fds;
         file = sent;
     }
     if len == 0 && count == 0 {
-        return Ok(CallReply { data_len: 0, descriptors });
+        return Ok(CallReply {
+            data_len: 0,
+            descriptors,
+        });
     }
     if place != PLACE_FILE && len > WINDOW_BYTES {
         return Err(garbled());
     }
-    let sealed = if place == PLACE_FILE { Some(open_sealed(file, len).map_err(|error| failed(error.into(), true))?) } else { None };
+    let sealed = if place == PLACE_FILE {
+        Some(open_sealed(file, len).map_err(|error| failed(error.into(), true))?)
+    } else {
+        None
+    };
     let room = sink.place(len, count).map_err(|error| failed(error, true))?;
-    let Some(room) = room.get_mut(..len) else { return Err(garbled()) };
+    let Some(room) = room.get_mut(..len) else {
+        return Err(garbled());
+    };
     match sealed {
         Some(sealed) => sealed.copy_to(room),
         None => {
@@ -321,7 +387,10 @@ fn deliver(taken: &Taken, seq: u32, sink: &mut dyn ReplySink) -> Result<CallRepl
         }
     }
     sink.placed(len);
-    Ok(CallReply { data_len: len, descriptors })
+    Ok(CallReply {
+        data_len: len,
+        descriptors,
+    })
 }
 
 /// Maps the file of a long reply, once it is certain that nobody can change or shorten it.
@@ -362,7 +431,10 @@ pub fn set_descriptor_check(check: DescriptorCheck) {
 /// This number was closed, or means something else now.
 pub fn forget(fd: RawFd) {
     if let Some(numbers) = NUMBERS.existing() {
-        numbers.write().unwrap_or_else(std::sync::PoisonError::into_inner).remove(&fd);
+        numbers
+            .write()
+            .unwrap_or_else(std::sync::PoisonError::into_inner)
+            .remove(&fd);
     }
 }
 
@@ -370,7 +442,11 @@ pub fn forget(fd: RawFd) {
 ///
 /// # Errors
 /// [`CallError::NotADoor`], or see [`CallError`].
-pub fn call(fd: BorrowedFd<'_>, request: &CallRequest<'_>, sink: &mut dyn ReplySink) -> Result<CallReply, CallFailure> {
+pub fn call(
+    fd: BorrowedFd<'_>,
+    request: &CallRequest<'_>,
+    sink: &mut dyn ReplySink,
+) -> Result<CallReply, CallFailure> {
     let target = target_of(fd)?;
     call_target(fd, &target, request, sink)
 }
@@ -378,14 +454,21 @@ pub fn call(fd: BorrowedFd<'_>, request: &CallRequest<'_>, sink: &mut dyn ReplyS
 fn target_of(fd: BorrowedFd<'_>) -> Result<Arc<Target>, CallFailure> {
     let numbers = NUMBERS.get_or_make(|| RwLock::new(HashMap::new()));
     let number = fd.as_raw_fd();
-    let known = numbers.read().unwrap_or_else(std::sync::PoisonError::into_inner).get(&number).cloned();
+    let known = numbers
+        .read()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+        .get(&number)
+        .cloned();
     if let Some(target) = known
         && (!CHECK.load(Ordering::Acquire) || target.is(fd))
     {
         return Ok(target);
     }
     let target = Arc::new(Target::of(fd).map_err(|_| CallFailure::early(CallError::NotADoor))?);
-    numbers.write().unwrap_or_else(std::sync::PoisonError::into_inner).insert(number, Arc::clone(&target));
+    numbers
+        .write()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
+        .insert(number, Arc::clone(&target));
     Ok(target)
 }
 

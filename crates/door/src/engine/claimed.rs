@@ -64,10 +64,27 @@ pub enum FinishError {
 }
 
 impl Claimed {
-    pub(crate) fn call(door: Arc<DoorObject>, origin: Origin, buffer: Buffer, len: usize, fds: Vec<OwnedFd>) -> Self {
+    pub(crate) fn call(
+        door: Arc<DoorObject>,
+        origin: Origin,
+        buffer: Buffer,
+        len: usize,
+        fds: Vec<OwnedFd>,
+    ) -> Self {
         let (origin, lease, remembered) = (Some(origin), None, None);
         let generation = fork::last_generation();
-        Self { door, origin, remembered, lease, buffer, len, fds, depleted: false, finished: false, generation }
+        Self {
+            door,
+            origin,
+            remembered,
+            lease,
+            buffer,
+            len,
+            fds,
+            depleted: false,
+            finished: false,
+            generation,
+        }
     }
 
     pub(crate) fn unreferenced(door: Arc<DoorObject>) -> Self {
@@ -94,7 +111,11 @@ impl Claimed {
         if !self.finished {
             self.fail();
         }
-        (self.lease.take(), self.remembered.take(), std::mem::replace(&mut self.buffer, Buffer::new()))
+        (
+            self.lease.take(),
+            self.remembered.take(),
+            std::mem::replace(&mut self.buffer, Buffer::new()),
+        )
     }
 
     /// Cookie given at the door's creation.
@@ -224,7 +245,15 @@ impl Claimed {
 
     fn complete(&mut self, status: Status, len: usize, descriptors: usize, place: u32) {
         self.finished = true;
-        let Some(Origin { lease, seq, remembered, .. }) = self.origin.take() else { return };
+        let Some(Origin {
+            lease,
+            seq,
+            remembered,
+            ..
+        }) = self.origin.take()
+        else {
+            return;
+        };
         let lane = lease.link.lane(lease.index);
         if !self.door.attributes().contains(Attributes::NO_CANCEL) {
             // From here on nobody may cancel this thread for this call.
@@ -232,7 +261,8 @@ impl Claimed {
         }
         lane.status().store(status as u32, Ordering::Relaxed);
         lane.reply_len().store(len as u64, Ordering::Relaxed);
-        lane.reply_descriptors().store(descriptors as u32, Ordering::Relaxed);
+        lane.reply_descriptors()
+            .store(descriptors as u32, Ordering::Relaxed);
         lane.place().store(place, Ordering::Relaxed);
         lane.server_cpu().store(published_cpu(), Ordering::Relaxed);
         // What was not taken is closed before the caller goes on.
@@ -267,13 +297,21 @@ impl Origin {
         let outgoing: Vec<BorrowedFd<'_>> = substitute(descriptors, &exports);
         for (number, chunk) in outgoing.chunks(socket::MAX_DESCRIPTORS).enumerate() {
             let first = (number * socket::MAX_DESCRIPTORS) as u32;
-            let note =
-                Note { kind: NoteKind::Descriptors, lane: index as u32, seq: self.seq, first, len: outgoing.len() as u64 };
-            self.lease.link.send_descriptors(&note, chunk).map_err(|error| match error.raw_os_error() {
-                Some(libc::EBADF) => FinishError::BadDescriptor,
-                Some(libc::ETOOMANYREFS | libc::EMFILE) => FinishError::OutOfDescriptors,
-                _ => FinishError::Os(error),
-            })?;
+            let note = Note {
+                kind: NoteKind::Descriptors,
+                lane: index as u32,
+                seq: self.seq,
+                first,
+                len: outgoing.len() as u64,
+            };
+            self.lease
+                .link
+                .send_descriptors(&note, chunk)
+                .map_err(|error| match error.raw_os_error() {
+                    Some(libc::EBADF) => FinishError::BadDescriptor,
+                    Some(libc::ETOOMANYREFS | libc::EMFILE) => FinishError::OutOfDescriptors,
+                    _ => FinishError::Os(error),
+                })?;
         }
         Ok(())
     }
@@ -302,17 +340,21 @@ impl Origin {
 /// For each descriptor that is a door of this process, held by its own descriptor: a fresh export of it.
 pub(crate) fn exports_of(descriptors: &[BorrowedFd<'_>]) -> io::Result<Vec<Option<OwnedFd>>> {
     let fresh = |fd: &BorrowedFd<'_>| match server::own_door(*fd) {
-        Some(export) if export.kind == Reference::Own => {
-            server::server()?.export(&export.door, Reference::Export).map(Some)
-        }
+        Some(export) if export.kind == Reference::Own => server::server()?
+            .export(&export.door, Reference::Export)
+            .map(Some),
         _ => Ok(None),
     };
     descriptors.iter().map(fresh).collect()
 }
 
 /// The descriptors to send: the export where there is one.
-pub(crate) fn substitute<'a>(descriptors: &'a [BorrowedFd<'a>], exports: &'a [Option<OwnedFd>]) -> Vec<BorrowedFd<'a>> {
-    let choose = |(fd, export): (&BorrowedFd<'a>, &'a Option<OwnedFd>)| export.as_ref().map_or(*fd, AsFd::as_fd);
+pub(crate) fn substitute<'a>(
+    descriptors: &'a [BorrowedFd<'a>],
+    exports: &'a [Option<OwnedFd>],
+) -> Vec<BorrowedFd<'a>> {
+    let choose =
+        |(fd, export): (&BorrowedFd<'a>, &'a Option<OwnedFd>)| export.as_ref().map_or(*fd, AsFd::as_fd);
     descriptors.iter().zip(exports).map(choose).collect()
 }
 
@@ -329,6 +371,9 @@ fn sealed_file(data: &[u8]) -> io::Result<OwnedFd> {
             Err(errno) => return Err(errno.into()),
         }
     }
-    rustix::fs::fcntl_add_seals(&file, SealFlags::WRITE | SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL)?;
+    rustix::fs::fcntl_add_seals(
+        &file,
+        SealFlags::WRITE | SealFlags::SHRINK | SealFlags::GROW | SealFlags::SEAL,
+    )?;
     Ok(file)
 }

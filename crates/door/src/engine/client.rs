@@ -10,6 +10,7 @@ use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags};
 
+use super::identity;
 use super::internal::InternalFd;
 use super::layout::{LANES, LINK_BYTES, Lane, POOLS, pending};
 use super::object::lock;
@@ -17,7 +18,6 @@ use super::server::{server_id_of, socket_pair};
 use super::spin::Spin;
 use super::wait::Patience;
 use super::wire::{Answer, Note, NoteKind, Request, RequestKind};
-use super::identity;
 use crate::error::CallError;
 use crate::info::{Attributes, DoorInfo};
 use crate::sys::fork::PerProcess;
@@ -50,7 +50,12 @@ impl Target {
     pub fn of(fd: BorrowedFd<'_>) -> io::Result<Self> {
         let id = server_id_of(fd).ok_or_else(|| io::Error::from_raw_os_error(libc::EBADF))?;
         let server = (socket::peer_ids(fd)?.pid, id);
-        Ok(Self { cookie: socket::cookie(fd)?, server, link: AtomicU64::new(0), handle: AtomicU64::new(0) })
+        Ok(Self {
+            cookie: socket::cookie(fd)?,
+            server,
+            link: AtomicU64::new(0),
+            handle: AtomicU64::new(0),
+        })
     }
 
     /// True if `fd` is the descriptor this was made from, or a duplicate.
@@ -189,19 +194,27 @@ impl ClientLink {
     }
 
     fn change(&self, index: usize, from: u64, to: u64) -> bool {
-        self.lanes[index].state.compare_exchange(from, to, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+        self.lanes[index]
+            .state
+            .compare_exchange(from, to, Ordering::AcqRel, Ordering::Relaxed)
+            .is_ok()
     }
 
     /// A lane for `thread`: a free one, one whose abandoned call has ended, or one that another thread only keeps.
     fn take(&self, thread: u64) -> Option<usize> {
         let calling = thread << 2 | CALLING;
         let state = |index: usize| self.lanes[index].state.load(Ordering::Acquire);
-        if let Some(index) = (0..LANES).find(|index| state(*index) == FREE && self.change(*index, FREE, calling)) {
+        if let Some(index) =
+            (0..LANES).find(|index| state(*index) == FREE && self.change(*index, FREE, calling))
+        {
             return Some(index);
         }
         for index in 0..LANES {
             let now = state(index);
-            let ended = || self.lane(index).rep().load(Ordering::Acquire) == self.lanes[index].seq.load(Ordering::Acquire);
+            let ended = || {
+                self.lane(index).rep().load(Ordering::Acquire)
+                    == self.lanes[index].seq.load(Ordering::Acquire)
+            };
             let available = match now & 3 {
                 KEPT => true,
                 ZOMBIE => ended(),
@@ -234,7 +247,9 @@ impl ClientLink {
                     break;
                 }
             };
-            let note = (received.len == Note::BYTES).then(|| Note::decode(&record)).flatten();
+            let note = (received.len == Note::BYTES)
+                .then(|| Note::decode(&record))
+                .flatten();
             let Some(note) = note else {
                 self.set_dead();
                 break;
@@ -244,11 +259,20 @@ impl ClientLink {
                 NoteKind::Challenge => challenges.append(&mut received.fds),
                 NoteKind::Descriptors | NoteKind::File => {
                     inbox.retain(|parcel| parcel.lane != note.lane || parcel.seq == note.seq);
-                    let at = inbox.iter().position(|parcel| parcel.lane == note.lane).unwrap_or_else(|| {
-                        let (lane, seq) = (note.lane, note.seq);
-                        inbox.push(Parcel { lane, seq, fds: Vec::new(), file: None, truncated: false });
-                        inbox.len() - 1
-                    });
+                    let at = inbox
+                        .iter()
+                        .position(|parcel| parcel.lane == note.lane)
+                        .unwrap_or_else(|| {
+                            let (lane, seq) = (note.lane, note.seq);
+                            inbox.push(Parcel {
+                                lane,
+                                seq,
+                                fds: Vec::new(),
+                                file: None,
+                                truncated: false,
+                            });
+                            inbox.len() - 1
+                        });
                     let parcel = &mut inbox[at];
                     parcel.truncated |= received.truncated;
                     if note.kind == NoteKind::File {
@@ -269,7 +293,9 @@ impl ClientLink {
     pub(crate) fn parcel(&self, index: usize, seq: u32) -> Option<Parcel> {
         self.drain();
         let mut inbox = lock(&self.inbox);
-        let at = inbox.iter().position(|parcel| parcel.lane as usize == index && parcel.seq == seq)?;
+        let at = inbox
+            .iter()
+            .position(|parcel| parcel.lane as usize == index && parcel.seq == seq)?;
         Some(inbox.swap_remove(at))
     }
 }
@@ -279,7 +305,9 @@ impl Taken {
     #[inline]
     pub(crate) fn keep(self) {
         if self.kept {
-            self.link.lanes[self.index].state.store(self.thread << 2 | KEPT, Ordering::Release);
+            self.link.lanes[self.index]
+                .state
+                .store(self.thread << 2 | KEPT, Ordering::Release);
         } else {
             self.link.lanes[self.index].state.store(FREE, Ordering::Release);
             return;
@@ -297,13 +325,19 @@ impl Taken {
 
     /// Ends a call that was given up: the lane is not used until the server has answered.
     pub(crate) fn give_up(self) {
-        self.link.lanes[self.index].state.store(self.thread << 2 | ZOMBIE, Ordering::Release);
+        self.link.lanes[self.index]
+            .state
+            .store(self.thread << 2 | ZOMBIE, Ordering::Release);
     }
 }
 
 /// A lane to `target`'s server, and the door's handle there. `fd` is only used if the door is not known on that link yet.
 #[inline]
-pub(crate) fn lane_to(fd: BorrowedFd<'_>, target: &Target, patience: Patience) -> Result<(Taken, u64), CallError> {
+pub(crate) fn lane_to(
+    fd: BorrowedFd<'_>,
+    target: &Target,
+    patience: Patience,
+) -> Result<(Taken, u64), CallError> {
     let wanted = target.link.load(Ordering::Acquire);
     if wanted != 0 {
         let kept = KEPT_LANES.try_with(|kept| {
@@ -329,14 +363,23 @@ pub(crate) fn lane_to(fd: BorrowedFd<'_>, target: &Target, patience: Patience) -
 fn slow_lane_to(fd: BorrowedFd<'_>, target: &Target, patience: Patience) -> Result<(Taken, u64), CallError> {
     let peers = PEERS.get_or_make(|| Mutex::new(HashMap::new()));
     let peer = Arc::clone(lock(peers).entry(target.server).or_default());
-    let (thread, kept) =
-        THREAD.try_with(|thread| (*thread, true)).unwrap_or_else(|_| (NEXT_ID.fetch_add(1, Ordering::Relaxed), false));
+    let (thread, kept) = THREAD
+        .try_with(|thread| (*thread, true))
+        .unwrap_or_else(|_| (NEXT_ID.fetch_add(1, Ordering::Relaxed), false));
     // No lock is held while a server is waited for. Two threads may make a link each; both will be used.
     let links = peer.living_links();
     for link in &links {
         let Some(index) = link.take(thread) else { continue };
-        let taken = Taken { link: Arc::clone(link), index, spin: Spin::default(), thread, kept };
-        let known = target.handle_on(link).or_else(|| lock(&link.handles).get(&target.cookie).copied());
+        let taken = Taken {
+            link: Arc::clone(link),
+            index,
+            spin: Spin::default(),
+            thread,
+            kept,
+        };
+        let known = target
+            .handle_on(link)
+            .or_else(|| lock(&link.handles).get(&target.cookie).copied());
         if let Some(handle) = known {
             target.remember(link, handle);
             return Ok((taken, handle));
@@ -365,7 +408,16 @@ fn slow_lane_to(fd: BorrowedFd<'_>, target: &Target, patience: Patience) -> Resu
     lock(&link.handles).insert(target.cookie, handle);
     lock(&peer.links).push(Arc::clone(&link));
     target.remember(&link, handle);
-    Ok((Taken { link, index, spin: Spin::default(), thread, kept }, handle))
+    Ok((
+        Taken {
+            link,
+            index,
+            spin: Spin::default(),
+            thread,
+            kept,
+        },
+        handle,
+    ))
 }
 
 impl Peer {
@@ -392,14 +444,21 @@ impl Peer {
 /// True if the other end of a socket is gone.
 pub(crate) fn has_hung_up(socket: impl AsFd) -> bool {
     let mut polled = [PollFd::new(&socket, PollFlags::RDHUP)];
-    let zero = rustix::time::Timespec { tv_sec: 0, tv_nsec: 0 };
+    let zero = rustix::time::Timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
     rustix::event::poll(&mut polled, Some(&zero)).is_ok_and(|ready| ready > 0)
 }
 
 /// Makes a link to the server of the door `fd`.
 fn hello(fd: BorrowedFd<'_>, patience: Patience) -> Result<(ClientLink, u64), CallError> {
     let (ours, theirs) = socket_pair()?;
-    let request = Request { kind: RequestKind::Hello, pools: 0, token: [0; 16] };
+    let request = Request {
+        kind: RequestKind::Hello,
+        pools: 0,
+        token: [0; 16],
+    };
     let (answer, fds) = ask(fd, &request, &ours, theirs, patience)?;
     let mut fds = fds.into_iter();
     let (Some(memfd), Some(bell), None) = (fds.next(), fds.next(), fds.next()) else {
@@ -427,9 +486,15 @@ fn hello(fd: BorrowedFd<'_>, patience: Patience) -> Result<(ClientLink, u64), Ca
 /// Makes the door `fd` known on `link`.
 fn attach(fd: BorrowedFd<'_>, link: &ClientLink, patience: Patience) -> Result<u64, CallError> {
     let (ours, theirs) = socket_pair()?;
-    let known = |pools: u64, (index, bell): (usize, &OnceLock<InternalFd>)| pools | u64::from(bell.get().is_some()) << index;
+    let known = |pools: u64, (index, bell): (usize, &OnceLock<InternalFd>)| {
+        pools | u64::from(bell.get().is_some()) << index
+    };
     let pools = link.bells.iter().enumerate().fold(0, known);
-    let request = Request { kind: RequestKind::Attach, pools, token: link.token };
+    let request = Request {
+        kind: RequestKind::Attach,
+        pools,
+        token: link.token,
+    };
     let (answer, fds) = ask(fd, &request, &ours, theirs, patience)?;
     keep_bell(link, answer.pool, fds.into_iter().next())?;
     Ok(pooled(answer.pool, answer.handle))
@@ -449,7 +514,10 @@ pub(crate) fn split(handle: u64) -> (u64, usize) {
 }
 
 fn keep_bell(link: &ClientLink, pool: u32, bell: Option<OwnedFd>) -> Result<(), CallError> {
-    let slot = link.bells.get(pool as usize).ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))?;
+    let slot = link
+        .bells
+        .get(pool as usize)
+        .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))?;
     if let Some(bell) = bell {
         // Another thread may have got one at the same time; they are alike.
         let _ = slot.set(InternalFd::new(bell));
@@ -470,7 +538,11 @@ fn check_memory(memfd: &OwnedFd) -> io::Result<()> {
     let wrong = !seals.contains(SealFlags::SHRINK | SealFlags::SEAL)
         || u64::try_from(size).ok() != Some(LINK_BYTES as u64)
         || rustix::fs::fstatfs(memfd)?.f_type == HUGETLBFS;
-    if wrong { Err(io::ErrorKind::InvalidData.into()) } else { Ok(()) }
+    if wrong {
+        Err(io::ErrorKind::InvalidData.into())
+    } else {
+        Ok(())
+    }
 }
 
 /// Sends a request over a door, and waits for the answer on `ours`. The control thread answers at once, or not at all and
@@ -486,10 +558,14 @@ fn ask(
         match socket::send(fd, &request.encode(), &[theirs.as_fd()], None) {
             Ok(()) => break,
             // The queue is shared by all holders of this descriptor: wait until it has room.
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => wait_for(fd, PollFlags::OUT, patience)?,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                wait_for(fd, PollFlags::OUT, patience)?
+            }
             Err(error) => {
                 return Err(match error.raw_os_error() {
-                    Some(libc::EPIPE | libc::ECONNRESET | libc::ENOTCONN | libc::ECONNREFUSED) => CallError::Revoked,
+                    Some(libc::EPIPE | libc::ECONNRESET | libc::ENOTCONN | libc::ECONNREFUSED) => {
+                        CallError::Revoked
+                    }
                     Some(libc::ETOOMANYREFS) => CallError::OutOfDescriptors,
                     _ => CallError::Os(error),
                 });
@@ -511,7 +587,9 @@ fn ask(
     if received.len == 0 {
         return Err(CallError::Revoked);
     }
-    let answer = (received.len == Answer::BYTES).then(|| Answer::decode(&record)).flatten();
+    let answer = (received.len == Answer::BYTES)
+        .then(|| Answer::decode(&record))
+        .flatten();
     let answer = answer.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))?;
     match answer.error {
         0 => Ok((answer, received.fds)),
@@ -522,7 +600,9 @@ fn ask(
 
 fn wait_for(fd: BorrowedFd<'_>, events: PollFlags, patience: Patience) -> Result<(), CallError> {
     let mut polled = [PollFd::new(&fd, events)];
-    let left = patience.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+    let left = patience
+        .deadline
+        .map(|deadline| deadline.saturating_duration_since(Instant::now()));
     let timeout = left.map(super::wait::timespec);
     match rustix::event::poll(&mut polled, timeout.as_ref()) {
         Ok(0) => Err(CallError::TimedOut),
@@ -535,7 +615,11 @@ fn wait_for(fd: BorrowedFd<'_>, events: PollFlags, patience: Patience) -> Result
 /// Tells the server of the attached door `fd` that its path has changed, and waits until it has looked.
 pub(crate) fn path_changed(fd: BorrowedFd<'_>) -> Result<(), CallError> {
     let (ours, theirs) = socket_pair()?;
-    let request = Request { kind: RequestKind::PathChanged, pools: 0, token: [0; 16] };
+    let request = Request {
+        kind: RequestKind::PathChanged,
+        pools: 0,
+        token: [0; 16],
+    };
     ask(fd, &request, &ours, theirs, Patience::ENDLESS).map(drop)
 }
 
@@ -548,12 +632,18 @@ pub(crate) fn info(fd: BorrowedFd<'_>) -> io::Result<DoorInfo> {
         return Ok(export.door.info(true));
     }
     let (ours, theirs) = socket_pair()?;
-    let request = Request { kind: RequestKind::Info, pools: 0, token: [0; 16] };
+    let request = Request {
+        kind: RequestKind::Info,
+        pools: 0,
+        token: [0; 16],
+    };
     match ask(fd, &request, &ours, theirs, Patience::ENDLESS) {
         Ok((answer, _)) => {
             let mut info = answer.info;
             // The kernel's word, as seen from this process's own namespace; and a stranger's door is not ours.
-            info.target = Some(socket::peer_ids(fd)?.pid).filter(|pid| *pid != 0).or(info.target);
+            info.target = Some(socket::peer_ids(fd)?.pid)
+                .filter(|pid| *pid != 0)
+                .or(info.target);
             let local = info.target == Some(std::process::id());
             info.attributes.set(Attributes::LOCAL, local);
             Ok(info)

@@ -50,7 +50,9 @@ pub(crate) fn own(pid: u32) -> Credentials {
         gid: getgid().as_raw(),
         euid: geteuid().as_raw(),
         egid: getegid().as_raw(),
-        groups: getgroups().map(|groups| groups.into_iter().map(rustix::process::Gid::as_raw).collect()).unwrap_or_default(),
+        groups: getgroups()
+            .map(|groups| groups.into_iter().map(rustix::process::Gid::as_raw).collect())
+            .unwrap_or_default(),
         pid,
     }
 }
@@ -76,7 +78,13 @@ pub(crate) fn of_caller(origin: &Origin) -> Result<Credentials, CredentialError>
         Ok(Some((now, _))) => (now.uid, now.gid),
         _ => (record.uid, record.gid),
     };
-    let ids = Ids { pid: record.pid, uid, gid, euid: proven.uid, egid: proven.gid };
+    let ids = Ids {
+        pid: record.pid,
+        uid,
+        gid,
+        euid: proven.uid,
+        egid: proven.gid,
+    };
     *lock(&link.record) = ids;
     let groups = match now {
         Ok(Some((now, current))) if now.euid == ids.euid => current,
@@ -86,12 +94,21 @@ pub(crate) fn of_caller(origin: &Origin) -> Result<Credentials, CredentialError>
 }
 
 fn with_groups(ids: Ids, groups: Vec<u32>) -> Credentials {
-    Credentials { uid: ids.uid, gid: ids.gid, euid: ids.euid, egid: ids.egid, groups, pid: ids.pid }
+    Credentials {
+        uid: ids.uid,
+        gid: ids.gid,
+        euid: ids.euid,
+        egid: ids.egid,
+        groups,
+        pid: ids.pid,
+    }
 }
 
 /// What the kernel says about the process at the other end of `socket`; `None` if it cannot be asked from here.
 fn current(socket: BorrowedFd<'_>, pid: u32) -> io::Result<Option<(Ids, Vec<u32>)>> {
-    let Ok(pidfd) = socket::peer_pidfd(socket) else { return Ok(None) };
+    let Ok(pidfd) = socket::peer_pidfd(socket) else {
+        return Ok(None);
+    };
     let ids = match process::pidfd_ids(pidfd.as_fd()) {
         Ok(ids) => Some(ids),
         Err(error) if error.raw_os_error() == Some(libc::ESRCH) => return Err(error),
@@ -100,7 +117,10 @@ fn current(socket: BorrowedFd<'_>, pid: u32) -> io::Result<Option<(Ids, Vec<u32>
     let status = std::fs::read_to_string(format!("/proc/{pid}/status"));
     // The file is about this process only if it still lives after the file was read.
     let mut polled = [PollFd::new(&pidfd, PollFlags::IN)];
-    let zero = rustix::time::Timespec { tv_sec: 0, tv_nsec: 0 };
+    let zero = rustix::time::Timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
     let alive = rustix::event::poll(&mut polled, Some(&zero)) == Ok(0);
     let Ok(status) = status else {
         return Ok(ids.map(|ids| (ids, socket::peer_groups(socket).unwrap_or_default())));
@@ -115,10 +135,18 @@ fn current(socket: BorrowedFd<'_>, pid: u32) -> io::Result<Option<(Ids, Vec<u32>
 fn parse_status(status: &str, pid: u32) -> Option<(Ids, Vec<u32>)> {
     let field = |name: &str| -> Option<Vec<u32>> {
         let line = status.lines().find_map(|line| line.strip_prefix(name))?;
-        line.split_ascii_whitespace().map(|word| word.parse().ok()).collect()
+        line.split_ascii_whitespace()
+            .map(|word| word.parse().ok())
+            .collect()
     };
     let (uids, gids, groups) = (field("Uid:")?, field("Gid:")?, field("Groups:")?);
-    let ids = Ids { pid, uid: *uids.first()?, euid: *uids.get(1)?, gid: *gids.first()?, egid: *gids.get(1)? };
+    let ids = Ids {
+        pid,
+        uid: *uids.first()?,
+        euid: *uids.get(1)?,
+        gid: *gids.first()?,
+        egid: *gids.get(1)?,
+    };
     Some((ids, groups))
 }
 
@@ -127,11 +155,18 @@ fn challenge(origin: &Origin) -> Result<(PeerIds, Vec<u32>), CredentialError> {
     let link = &origin.lease.link;
     let (ours, theirs) = socket_pair()?;
     socket::pass_credentials(ours.as_fd())?;
-    let note =
-        Note { kind: NoteKind::Challenge, lane: origin.lease.index as u32, seq: origin.seq, first: 0, len: 0 };
+    let note = Note {
+        kind: NoteKind::Challenge,
+        lane: origin.lease.index as u32,
+        seq: origin.seq,
+        first: 0,
+        len: 0,
+    };
     link.send_descriptors(&note, &[theirs.as_fd()])?;
     drop(theirs);
-    link.lane(origin.lease.index).notice().fetch_add(1, Ordering::SeqCst);
+    link.lane(origin.lease.index)
+        .notice()
+        .fetch_add(1, Ordering::SeqCst);
     fence(Ordering::SeqCst);
     link.wake(origin.lease.index);
 
@@ -142,7 +177,10 @@ fn challenge(origin: &Origin) -> Result<(PeerIds, Vec<u32>), CredentialError> {
         if left.is_zero() {
             return Err(CredentialError::Unproven);
         }
-        let timeout = rustix::time::Timespec { tv_sec: 0, tv_nsec: left.subsec_nanos().into() };
+        let timeout = rustix::time::Timespec {
+            tv_sec: 0,
+            tv_nsec: left.subsec_nanos().into(),
+        };
         let mut polled = [PollFd::new(&ours, PollFlags::IN)];
         match rustix::event::poll(&mut polled, Some(&timeout)) {
             Ok(0) => return Err(CredentialError::Unproven),
@@ -167,9 +205,17 @@ fn check_proof(ours: &OwnedFd, pid: u32) -> Result<(PeerIds, Vec<u32>), Credenti
         && ids.pid == pid
         && socket::is_record_socket(maker.as_fd())
         && socket::peer_ids(maker.as_fd()).is_ok_and(|made| made == ids);
-    let groups = if genuine { socket::peer_groups(maker.as_fd()).unwrap_or_default() } else { Vec::new() };
+    let groups = if genuine {
+        socket::peer_groups(maker.as_fd()).unwrap_or_default()
+    } else {
+        Vec::new()
+    };
     super::undertaker::bury(received.fds);
-    if genuine { Ok((ids, groups)) } else { Err(CredentialError::Unproven) }
+    if genuine {
+        Ok((ids, groups))
+    } else {
+        Err(CredentialError::Unproven)
+    }
 }
 
 /// The client's part: proves this thread's effective ids on the socket a challenge brought.
@@ -193,7 +239,16 @@ mod tests {
     fn the_status_file_is_understood() {
         let text = "Name:\tx\nUid:\t1\t2\t3\t4\nGid:\t5\t6\t7\t8\nGroups:\t9 10 \nNSpid:\t1\n";
         let (ids, groups) = parse_status(text, 77).unwrap();
-        assert_eq!(ids, Ids { pid: 77, uid: 1, euid: 2, gid: 5, egid: 6 });
+        assert_eq!(
+            ids,
+            Ids {
+                pid: 77,
+                uid: 1,
+                euid: 2,
+                gid: 5,
+                egid: 6
+            }
+        );
         assert_eq!(groups, [9, 10]);
         assert!(parse_status("Uid:\tx\n", 1).is_none());
     }

@@ -1,8 +1,8 @@
 //! Descriptors the engine keeps for itself.
 
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::mem::ManuallyDrop;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use crate::sys::fork;
 
@@ -22,7 +22,10 @@ impl InternalFd {
         let generation = fork::generation();
         let fd = rustix::io::fcntl_dupfd_cloexec(&fd, BASE).unwrap_or(fd);
         fork::track(fd.as_raw_fd());
-        Self { fd: ManuallyDrop::new(fd), generation }
+        Self {
+            fd: ManuallyDrop::new(fd),
+            generation,
+        }
     }
 
     /// A second descriptor, not the engine's.

@@ -76,7 +76,10 @@ pub(crate) struct Lane<'a> {
 impl<'a> Lane<'a> {
     #[inline]
     pub(crate) fn new(memory: &'a Shared, index: usize) -> Self {
-        Self { memory, index: index % LANES }
+        Self {
+            memory,
+            index: index % LANES,
+        }
     }
 
     #[inline]
@@ -86,7 +89,8 @@ impl<'a> Lane<'a> {
 
     #[inline]
     fn double_word(self, offset: usize) -> &'a AtomicU64 {
-        self.memory.double_word(HEADER_BYTES + self.index * LANE_BYTES + offset)
+        self.memory
+            .double_word(HEADER_BYTES + self.index * LANE_BYTES + offset)
     }
 
     /// Pool + 1 of a server thread that spins on this lane; a hint.
@@ -242,7 +246,10 @@ impl<'a> Lane<'a> {
     /// The link's memory and the place in it where byte `position` of a stream lies.
     pub(crate) fn window(self, position: usize) -> (&'a Shared, usize) {
         let windows = HEADER_BYTES + LANES * LANE_BYTES;
-        (self.memory, windows + self.index * WINDOW_BYTES + position % WINDOW_BYTES)
+        (
+            self.memory,
+            windows + self.index * WINDOW_BYTES + position % WINDOW_BYTES,
+        )
     }
 }
 
@@ -261,7 +268,11 @@ impl Progress {
 
     /// Bytes of request `seq` according to `word`; 0 if it speaks of another one.
     pub(crate) fn bytes(word: u64, seq: u32) -> usize {
-        if word >> 40 == u64::from(seq) & 0xFF_FFFF { usize::try_from(word & Self::MAX).unwrap_or(0) } else { 0 }
+        if word >> 40 == u64::from(seq) & 0xFF_FFFF {
+            usize::try_from(word & Self::MAX).unwrap_or(0)
+        } else {
+            0
+        }
     }
 }
 

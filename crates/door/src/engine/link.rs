@@ -163,7 +163,8 @@ impl ServerLink {
         let transfer = lock(&state.transfer);
         transfer.as_ref().is_none_or(|transfer| {
             lane.cancel().load(Ordering::Acquire) == transfer.seq
-                || super::layout::Progress::bytes(lane.wr().load(Ordering::Acquire), transfer.seq) > transfer.received
+                || super::layout::Progress::bytes(lane.wr().load(Ordering::Acquire), transfer.seq)
+                    > transfer.received
         })
     }
 
@@ -215,7 +216,13 @@ impl ServerLink {
             }
             POLLS => {
                 lane.tick().fetch_add(1, Ordering::SeqCst);
-                let note = Note { kind: NoteKind::Wake, lane: index as u32, seq: 0, first: 0, len: 0 };
+                let note = Note {
+                    kind: NoteKind::Wake,
+                    lane: index as u32,
+                    seq: 0,
+                    first: 0,
+                    len: 0,
+                };
                 self.send(&note, &[]);
             }
             _ => {}
@@ -265,17 +272,30 @@ impl ServerLink {
     // ---- Descriptors of requests -------------------------------------------------------------------------------------
 
     /// The descriptors of request `seq`, which were sent before it was posted.
-    pub(crate) fn take_descriptors(&self, index: usize, seq: u32, count: usize) -> Result<Vec<OwnedFd>, Missing> {
+    pub(crate) fn take_descriptors(
+        &self,
+        index: usize,
+        seq: u32,
+        count: usize,
+    ) -> Result<Vec<OwnedFd>, Missing> {
         let mut inbox = lock(&self.inbox);
         self.fill(&mut inbox);
-        let position = inbox.iter().position(|parcel| parcel.lane as usize == index && parcel.seq == seq);
+        let position = inbox
+            .iter()
+            .position(|parcel| parcel.lane as usize == index && parcel.seq == seq);
         let parcel = position.map(|position| inbox.swap_remove(position));
         drop(inbox);
-        let Some(parcel) = parcel else { return Err(Missing::NotSent) };
+        let Some(parcel) = parcel else {
+            return Err(Missing::NotSent);
+        };
         if parcel.fds.len() == count {
             return Ok(parcel.fds);
         }
-        let why = if parcel.truncated { Missing::NoRoom } else { Missing::NotSent };
+        let why = if parcel.truncated {
+            Missing::NoRoom
+        } else {
+            Missing::NotSent
+        };
         undertaker::bury(parcel.fds);
         Err(why)
     }
@@ -291,15 +311,20 @@ impl ServerLink {
         let mut record = [0; Note::BYTES];
         // More than a queue can hold: a client that keeps sending cannot keep us here.
         for _ in 0..512 {
-            let Ok(mut received) = socket::receive(self.socket(), &mut record) else { return };
-            let note = (received.len == Note::BYTES).then(|| Note::decode(&record)).flatten();
+            let Ok(mut received) = socket::receive(self.socket(), &mut record) else {
+                return;
+            };
+            let note = (received.len == Note::BYTES)
+                .then(|| Note::decode(&record))
+                .flatten();
             let Some(note) = note.filter(|note| note.kind == NoteKind::Descriptors) else {
                 undertaker::bury(received.fds);
                 return;
             };
             let mut position = inbox.iter().position(|parcel| parcel.lane == note.lane);
             if let Some(at) = position
-                && (inbox[at].seq != note.seq || inbox[at].fds.len() + received.fds.len() > super::MAX_DESCRIPTORS)
+                && (inbox[at].seq != note.seq
+                    || inbox[at].fds.len() + received.fds.len() > super::MAX_DESCRIPTORS)
             {
                 undertaker::bury(inbox.swap_remove(at).fds);
                 position = None;
@@ -322,15 +347,24 @@ impl ServerLink {
     // ---- Doors -------------------------------------------------------------------------------------------------------
 
     /// Makes an export known to the client: its handle, its pool, and the pool's bell if the client does not have it.
-    pub(crate) fn add_export(self: &Arc<Self>, export: &Arc<Export>, known: u64) -> io::Result<(u64, u32, Option<OwnedFd>)> {
+    pub(crate) fn add_export(
+        self: &Arc<Self>,
+        export: &Arc<Export>,
+        known: u64,
+    ) -> io::Result<(u64, u32, Option<OwnedFd>)> {
         let (pool, bell) = self.bell_of(export.door.pool(), known)?;
         let mut table = lock(&self.table);
         let entries = &mut table.entries;
-        let same = |entry: &(u32, Option<Arc<Export>>)| entry.1.as_ref().is_some_and(|known| known.key == export.key);
+        let same = |entry: &(u32, Option<Arc<Export>>)| {
+            entry.1.as_ref().is_some_and(|known| known.key == export.key)
+        };
         let index = match entries.iter().position(same) {
             Some(index) => index,
             None => {
-                let index = entries.iter().position(|entry| entry.1.is_none()).unwrap_or(entries.len());
+                let index = entries
+                    .iter()
+                    .position(|entry| entry.1.is_none())
+                    .unwrap_or(entries.len());
                 if index > usize::from(u16::MAX) {
                     return Err(io::Error::from_raw_os_error(libc::EMFILE));
                 }
@@ -349,21 +383,32 @@ impl ServerLink {
 
     fn bell_of(self: &Arc<Self>, pool: &Arc<Pool>, known: u64) -> io::Result<(u32, Option<OwnedFd>)> {
         let mut bells = lock(&self.bells);
-        let index = match bells.iter().position(|(candidate, _)| Arc::ptr_eq(candidate, pool)) {
+        let index = match bells
+            .iter()
+            .position(|(candidate, _)| Arc::ptr_eq(candidate, pool))
+        {
             Some(index) => index,
-            None if bells.len() == POOLS || self.is_dead() => return Err(io::Error::from_raw_os_error(libc::ENFILE)),
+            None if bells.len() == POOLS || self.is_dead() => {
+                return Err(io::Error::from_raw_os_error(libc::ENFILE));
+            }
             None => {
                 bells.push((Arc::clone(pool), pool.add_link(self)?));
                 bells.len() - 1
             }
         };
-        let bell = if known & 1 << index == 0 { Some(bells[index].1.duplicate()?) } else { None };
+        let bell = if known & 1 << index == 0 {
+            Some(bells[index].1.duplicate()?)
+        } else {
+            None
+        };
         Ok((index as u32, bell))
     }
 
     /// The number this client knows `pool` by.
     pub(crate) fn pool_index(&self, pool: &Arc<Pool>) -> Option<usize> {
-        lock(&self.bells).iter().position(|(candidate, _)| Arc::ptr_eq(candidate, pool))
+        lock(&self.bells)
+            .iter()
+            .position(|(candidate, _)| Arc::ptr_eq(candidate, pool))
     }
 
     #[inline]
@@ -376,7 +421,9 @@ impl ServerLink {
         let index = usize::try_from(handle & 0xFFFF_FFFF).ok()?;
         let table = lock(&self.table);
         let (generation, export) = table.entries.get(index)?;
-        let export = export.as_ref().filter(|_| u64::from(*generation) == handle >> 32)?;
+        let export = export
+            .as_ref()
+            .filter(|_| u64::from(*generation) == handle >> 32)?;
         Some(Arc::clone(&export.door))
     }
 

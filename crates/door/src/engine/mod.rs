@@ -73,7 +73,10 @@ use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
 use std::path::Path;
 use std::sync::Arc;
 
-pub use call::{CallFailure, CallReply, CallRequest, DescriptorCheck, ReplySink, call, call_target, forget, set_descriptor_check};
+pub use call::{
+    CallFailure, CallReply, CallRequest, DescriptorCheck, ReplySink, call, call_target, forget,
+    set_descriptor_check,
+};
 pub use claimed::{Claimed, FinishError};
 pub use client::Target;
 pub use identity::Credentials;
@@ -104,7 +107,9 @@ pub struct DoorSpec {
 
 impl fmt::Debug for DoorSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("DoorSpec").field("attributes", &self.attributes).finish_non_exhaustive()
+        f.debug_struct("DoorSpec")
+            .field("attributes", &self.attributes)
+            .finish_non_exhaustive()
     }
 }
 
@@ -117,7 +122,9 @@ fn ours(fd: BorrowedFd<'_>, foreign: i32) -> io::Result<Arc<object::DoorObject>>
     if !is_door(fd) {
         return Err(error(libc::EBADF));
     }
-    server::own_door(fd).map(|export| Arc::clone(&export.door)).ok_or_else(|| error(foreign))
+    server::own_door(fd)
+        .map(|export| Arc::clone(&export.door))
+        .ok_or_else(|| error(foreign))
 }
 
 /// Makes a door.
@@ -163,7 +170,10 @@ pub fn revoke(fd: BorrowedFd<'_>) -> io::Result<()> {
 ///
 /// # Errors
 /// `EBADF` not a door or revoked, `EPERM` not ours, or what `change` says.
-pub fn set_limits(fd: BorrowedFd<'_>, change: &mut dyn FnMut(&mut Limits) -> io::Result<()>) -> io::Result<()> {
+pub fn set_limits(
+    fd: BorrowedFd<'_>,
+    change: &mut dyn FnMut(&mut Limits) -> io::Result<()>,
+) -> io::Result<()> {
     let door = ours(fd, libc::EPERM)?;
     if door.is_revoked() {
         return Err(error(libc::EBADF));

@@ -30,7 +30,9 @@ pub(crate) struct DoorObject {
 
 impl std::fmt::Debug for DoorObject {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("DoorObject").field("unique", &self.unique.get()).finish_non_exhaustive()
+        f.debug_struct("DoorObject")
+            .field("unique", &self.unique.get())
+            .finish_non_exhaustive()
     }
 }
 
@@ -74,7 +76,9 @@ impl References {
 
 impl DoorObject {
     pub(crate) fn new(spec: super::DoorSpec) -> Arc<Self> {
-        let counts = spec.attributes.intersects(Attributes::UNREF | Attributes::UNREF_MULTI);
+        let counts = spec
+            .attributes
+            .intersects(Attributes::UNREF | Attributes::UNREF_MULTI);
         Arc::new(Self {
             attributes: AtomicU32::new(spec.attributes.bits()),
             procedure_address: spec.procedure_address,
@@ -97,7 +101,9 @@ impl DoorObject {
     /// The pool whose threads serve this door.
     #[inline]
     pub(crate) fn pool(&self) -> &Arc<Pool> {
-        self.pool.get().expect("a door has its pool before it is published")
+        self.pool
+            .get()
+            .expect("a door has its pool before it is published")
     }
 
     #[inline]
@@ -111,21 +117,30 @@ impl DoorObject {
     }
 
     pub(crate) fn revoke(&self) {
-        self.attributes.fetch_or(Attributes::REVOKED.bits(), Ordering::AcqRel);
+        self.attributes
+            .fetch_or(Attributes::REVOKED.bits(), Ordering::AcqRel);
     }
 
     /// The limits, if there are any.
     #[inline]
     pub(crate) fn effective_limits(&self) -> Option<Limits> {
-        if self.unlimited.load(Ordering::Acquire) { None } else { Some(*lock(&self.limits)) }
+        if self.unlimited.load(Ordering::Acquire) {
+            None
+        } else {
+            Some(*lock(&self.limits))
+        }
     }
 
-    pub(crate) fn change_limits<E>(&self, change: impl FnOnce(&mut Limits) -> Result<(), E>) -> Result<(), E> {
+    pub(crate) fn change_limits<E>(
+        &self,
+        change: impl FnOnce(&mut Limits) -> Result<(), E>,
+    ) -> Result<(), E> {
         let mut limits = lock(&self.limits);
         let mut wanted = *limits;
         change(&mut wanted)?;
         *limits = wanted;
-        self.unlimited.store(wanted == Limits::default(), Ordering::Release);
+        self.unlimited
+            .store(wanted == Limits::default(), Ordering::Release);
         Ok(())
     }
 
@@ -159,7 +174,11 @@ impl DoorObject {
 
     /// Only one reference is left: sees to the invocation, now or when the last call has ended.
     fn unreferenced(self: &Arc<Self>, references: &mut References) {
-        if !self.attributes().intersects(Attributes::UNREF | Attributes::UNREF_MULTI) || self.is_revoked() {
+        if !self
+            .attributes()
+            .intersects(Attributes::UNREF | Attributes::UNREF_MULTI)
+            || self.is_revoked()
+        {
             return;
         }
         if references.active > 0 {
@@ -167,7 +186,8 @@ impl DoorObject {
         } else if !references.queued {
             references.queued = true;
             // UNREF comes once; UNREF_MULTI stays.
-            self.attributes.fetch_and(!Attributes::UNREF.bits(), Ordering::AcqRel);
+            self.attributes
+                .fetch_and(!Attributes::UNREF.bits(), Ordering::AcqRel);
             self.pool().push(Work::Unreferenced(Arc::clone(self)));
         }
     }

@@ -15,10 +15,10 @@ use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, RenameFlags, Stat, U
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
+use super::client;
 use super::internal::InternalFd;
 use super::object::DoorObject;
 use super::server::{self, mark_as_door, own_door, server_id_of, socket_pair};
-use super::client;
 use crate::error::AttachError;
 use crate::sys::socket;
 
@@ -98,15 +98,29 @@ impl Place {
         }
         let path = std::fs::canonicalize(path).or_else(|error| {
             // It may not exist yet; its directory must.
-            let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else { return Err(error) };
-            let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+            let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
+                return Err(error);
+            };
+            let parent = if parent.as_os_str().is_empty() {
+                Path::new(".")
+            } else {
+                parent
+            };
             Ok(std::fs::canonicalize(parent)?.join(name))
         })?;
         let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
             return Err(Errno::INVAL.into());
         };
-        let directory = rustix::fs::open(parent, OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty())?;
-        Ok(Self { directory, name: name.to_owned(), path })
+        let directory = rustix::fs::open(
+            parent,
+            OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC,
+            Mode::empty(),
+        )?;
+        Ok(Self {
+            directory,
+            name: name.to_owned(),
+            path,
+        })
     }
 
     fn stat(&self, name: &OsStr) -> Result<Option<Stat>, Errno> {
@@ -119,10 +133,12 @@ impl Place {
 
     /// Where the covered file lies meanwhile.
     fn aside(&self) -> OsString {
-        [OsStr::new("."), &self.name, OsStr::new(".door")].iter().fold(OsString::new(), |mut all, part| {
-            all.push(part);
-            all
-        })
+        [OsStr::new("."), &self.name, OsStr::new(".door")]
+            .iter()
+            .fold(OsString::new(), |mut all, part| {
+                all.push(part);
+                all
+            })
     }
 
     fn rename(&self, from: &OsStr, to: &OsStr, flags: RenameFlags) -> Result<(), Errno> {
@@ -177,8 +193,13 @@ pub(crate) fn attach(door: BorrowedFd<'_>, path: &Path, options: AttachOptions) 
         }
     };
     let spare = std::sync::Mutex::new(null_file());
-    let listener =
-        Listener { socket: InternalFd::new(socket), door: Arc::clone(&export.door), path: place.path.clone(), file, spare };
+    let listener = Listener {
+        socket: InternalFd::new(socket),
+        door: Arc::clone(&export.door),
+        path: place.path.clone(),
+        file,
+        spare,
+    };
     server::server()?.add_listener(listener)?;
     Ok(())
 }
@@ -193,7 +214,12 @@ fn may_cover(place: &Place, stat: &Stat) -> Result<(), AttachError> {
         return Err(AttachError::NotOwner);
     }
     if !is_socket(stat) {
-        rustix::fs::accessat(&place.directory, &*place.name, rustix::fs::Access::WRITE_OK, AtFlags::EACCESS)?;
+        rustix::fs::accessat(
+            &place.directory,
+            &*place.name,
+            rustix::fs::Access::WRITE_OK,
+            AtFlags::EACCESS,
+        )?;
     }
     Ok(())
 }
@@ -202,7 +228,10 @@ fn may_cover(place: &Place, stat: &Stat) -> Result<(), AttachError> {
 fn listen(place: &Place) -> Result<(OwnedFd, OsString), AttachError> {
     static NUMBER: AtomicU64 = AtomicU64::new(0);
     let id = server::server()?.id;
-    let name = OsString::from(format!(".door.{id:010x}.{}", NUMBER.fetch_add(1, Ordering::Relaxed)));
+    let name = OsString::from(format!(
+        ".door.{id:010x}.{}",
+        NUMBER.fetch_add(1, Ordering::Relaxed)
+    ));
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
     socket::pass_credentials(socket.as_fd())?;
@@ -217,17 +246,37 @@ fn listen(place: &Place) -> Result<(OwnedFd, OsString), AttachError> {
 }
 
 /// Gives the socket the rights of what it covers, and swaps the two. Returns which file the socket is.
-fn install(place: &Place, own_name: &OsStr, covered: Option<&Stat>, stale: bool) -> Result<(u64, u64), Errno> {
+fn install(
+    place: &Place,
+    own_name: &OsStr,
+    covered: Option<&Stat>,
+    stale: bool,
+) -> Result<(u64, u64), Errno> {
     let mode = covered.map_or(0o600, |stat| stat.st_mode & 0o777);
     // To call a door is to open it for reading; to connect to a socket takes the right to write.
     let mode = mode | (mode & 0o444) >> 1;
-    rustix::fs::chmodat(&place.directory, own_name, Mode::from_raw_mode(mode), AtFlags::empty())?;
+    rustix::fs::chmodat(
+        &place.directory,
+        own_name,
+        Mode::from_raw_mode(mode),
+        AtFlags::empty(),
+    )?;
     if let Some(stat) = covered {
         let (user, group) = (Uid::from_raw(stat.st_uid), Gid::from_raw(stat.st_gid));
         // Only root can give a file away; the owner covers its own.
-        let _ = rustix::fs::chownat(&place.directory, own_name, Some(user), Some(group), AtFlags::SYMLINK_NOFOLLOW);
+        let _ = rustix::fs::chownat(
+            &place.directory,
+            own_name,
+            Some(user),
+            Some(group),
+            AtFlags::SYMLINK_NOFOLLOW,
+        );
     }
-    let file = identity(&rustix::fs::statat(&place.directory, own_name, AtFlags::SYMLINK_NOFOLLOW)?);
+    let file = identity(&rustix::fs::statat(
+        &place.directory,
+        own_name,
+        AtFlags::SYMLINK_NOFOLLOW,
+    )?);
     match covered {
         None => place.rename(own_name, &place.name, RenameFlags::NOREPLACE)?,
         // What the dead server had covered stays aside.
@@ -247,7 +296,9 @@ fn install(place: &Place, own_name: &OsStr, covered: Option<&Stat>, stale: bool)
 /// Detaches whatever door is attached to a path, of this process or another's. fdetach(3C).
 pub(crate) fn detach(path: &Path) -> Result<(), AttachError> {
     let place = Place::of(path)?;
-    let stat = place.stat(&place.name)?.ok_or(AttachError::Os(Errno::NOENT.into()))?;
+    let stat = place
+        .stat(&place.name)?
+        .ok_or(AttachError::Os(Errno::NOENT.into()))?;
     if !is_socket(&stat) {
         return Err(AttachError::NotAttached);
     }
@@ -256,7 +307,9 @@ pub(crate) fn detach(path: &Path) -> Result<(), AttachError> {
         return Err(AttachError::NotOwner);
     }
     // A descriptor from before, to tell its server afterwards.
-    let door = connect(&place.path).ok().filter(|door| server_id_of(door.as_fd()).is_some());
+    let door = connect(&place.path)
+        .ok()
+        .filter(|door| server_id_of(door.as_fd()).is_some());
     let aside = place.aside();
     if place.stat(&aside)?.is_some() {
         place.rename(&aside, &place.name, RenameFlags::empty())?;
@@ -299,12 +352,22 @@ pub(crate) fn open(path: &Path, dead: DeadDoor) -> io::Result<OwnedFd> {
 }
 
 fn connect(path: &Path) -> io::Result<OwnedFd> {
-    connect_file(&rustix::fs::openat(CWD, path, OFlags::PATH | OFlags::CLOEXEC | OFlags::NOFOLLOW, Mode::empty())?)
+    connect_file(&rustix::fs::openat(
+        CWD,
+        path,
+        OFlags::PATH | OFlags::CLOEXEC | OFlags::NOFOLLOW,
+        Mode::empty(),
+    )?)
 }
 
 /// Connects to a socket file. If the name it was bound to says that it is a door, so does the result.
 fn connect_file(file: &OwnedFd) -> io::Result<OwnedFd> {
-    let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?;
+    let socket = rustix::net::socket_with(
+        AddressFamily::UNIX,
+        SocketType::SEQPACKET,
+        SocketFlags::CLOEXEC,
+        None,
+    )?;
     let address = format!("/proc/self/fd/{}", file.as_raw_fd());
     let address = SocketAddrUnix::new(address.as_str())?;
     loop {
@@ -315,7 +378,9 @@ fn connect_file(file: &OwnedFd) -> io::Result<OwnedFd> {
         }
     }
     let peer = rustix::net::getpeername(&socket)?.and_then(|peer| SocketAddrUnix::try_from(peer).ok());
-    let bound = peer.and_then(|peer| peer.path_bytes().map(<[u8]>::to_vec)).unwrap_or_default();
+    let bound = peer
+        .and_then(|peer| peer.path_bytes().map(<[u8]>::to_vec))
+        .unwrap_or_default();
     if let Some(id) = server_id_in(&bound) {
         mark_as_door(socket.as_fd(), id)?;
     }

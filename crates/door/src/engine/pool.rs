@@ -66,7 +66,10 @@ impl Pool {
     /// The door of a private pool (`DOOR_QUERY`); `None` for the pool of the process, and when the door is gone.
     #[must_use]
     pub fn door_info(&self) -> Option<DoorInfo> {
-        self.door.get().and_then(Weak::upgrade).map(|door| door.info(true))
+        self.door
+            .get()
+            .and_then(Weak::upgrade)
+            .map(|door| door.info(true))
     }
 
     /// Adds a link: gives the bell its clients ring.
@@ -123,8 +126,14 @@ impl Pool {
     /// # Errors
     /// `EBADF` if the application has closed the engine's descriptors.
     pub(crate) fn wait(&self, wait: bool) -> io::Result<Option<Arc<ServerLink>>> {
-        let mut events = [epoll::Event { flags: epoll::EventFlags::empty(), data: epoll::EventData::new_u64(0) }];
-        let zero = rustix::time::Timespec { tv_sec: 0, tv_nsec: 0 };
+        let mut events = [epoll::Event {
+            flags: epoll::EventFlags::empty(),
+            data: epoll::EventData::new_u64(0),
+        }];
+        let zero = rustix::time::Timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
         let timeout = if wait { None } else { Some(&zero) };
         match epoll::wait(&self.epoll, &mut events[..], timeout) {
             Ok(0) | Err(rustix::io::Errno::INTR) => Ok(None),

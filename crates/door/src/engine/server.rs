@@ -11,13 +11,13 @@ use rustix::event::epoll;
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
 use super::internal::InternalFd;
+use super::layout::LANES;
 use super::link::ServerLink;
 use super::object::{DoorObject, Export, Reference, lock};
 use super::path::Listener;
 use super::pool::{Pool, Work};
 use super::undertaker;
 use super::wire::{Answer, Request, RequestKind};
-use super::layout::LANES;
 use crate::info::Attributes;
 use crate::sys::fork::PerProcess;
 use crate::sys::process::{self, Ids};
@@ -98,7 +98,12 @@ pub(crate) fn mark_as_door(fd: BorrowedFd<'_>, id: u64) -> io::Result<()> {
 
 /// A pair of connected record sockets.
 pub(crate) fn socket_pair() -> io::Result<(OwnedFd, OwnedFd)> {
-    Ok(rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)?)
+    Ok(rustix::net::socketpair(
+        AddressFamily::UNIX,
+        SocketType::SEQPACKET,
+        SocketFlags::CLOEXEC,
+        None,
+    )?)
 }
 
 /// The door of this process behind `fd`, if it is one.
@@ -131,7 +136,14 @@ impl Server {
     }
 
     /// Watches `socket`, our end of a descriptor of `door`.
-    fn adopt(&self, door: &Arc<DoorObject>, kind: Reference, ours: OwnedFd, cookie: u64, user: Option<u32>) -> io::Result<()> {
+    fn adopt(
+        &self,
+        door: &Arc<DoorObject>,
+        kind: Reference,
+        ours: OwnedFd,
+        cookie: u64,
+        user: Option<u32>,
+    ) -> io::Result<()> {
         socket::pass_credentials(ours.as_fd())?;
         let number = socket::cookie(ours.as_fd())?;
         if kind == Reference::Own {
@@ -141,8 +153,18 @@ impl Server {
         let mut state = lock(&self.state);
         let key = state.new_key();
         let socket = InternalFd::new(ours);
-        let export = Arc::new(Export { key, socket, cookie, door: Arc::clone(door), kind });
-        self.watch(export.socket.as_fd(), key, epoll::EventFlags::IN | epoll::EventFlags::RDHUP)?;
+        let export = Arc::new(Export {
+            key,
+            socket,
+            cookie,
+            door: Arc::clone(door),
+            kind,
+        });
+        self.watch(
+            export.socket.as_fd(),
+            key,
+            epoll::EventFlags::IN | epoll::EventFlags::RDHUP,
+        )?;
         door.reference_added(kind);
         if cookie != 0 {
             state.own.insert(cookie, key);
@@ -152,7 +174,12 @@ impl Server {
     }
 
     fn watch(&self, fd: BorrowedFd<'_>, key: u64, flags: epoll::EventFlags) -> io::Result<()> {
-        Ok(epoll::add(&self.epoll, fd, epoll::EventData::new_u64(key), flags)?)
+        Ok(epoll::add(
+            &self.epoll,
+            fd,
+            epoll::EventData::new_u64(key),
+            flags,
+        )?)
     }
 
     /// Watches a path's socket.
@@ -194,8 +221,13 @@ impl Server {
             for index in 0..LANES {
                 if link.claim(index) && !super::thread::refuse_if_revoked(&link, index) {
                     // Somebody else's business: hand it on.
-                    let pool = link.resolve(link.lane(index).handle().load(std::sync::atomic::Ordering::Acquire));
-                    let pool = pool.map_or_else(|| Arc::clone(&self.process_pool), |door| Arc::clone(door.pool()));
+                    let pool = link.resolve(
+                        link.lane(index)
+                            .handle()
+                            .load(std::sync::atomic::Ordering::Acquire),
+                    );
+                    let pool =
+                        pool.map_or_else(|| Arc::clone(&self.process_pool), |door| Arc::clone(door.pool()));
                     link.release(index);
                     pool.push(Work::Lane(Arc::clone(&link), index));
                 }
@@ -206,7 +238,10 @@ impl Server {
     // ---- Control thread ----------------------------------------------------------------------------------------------
 
     fn run(&self) {
-        let blank = epoll::Event { flags: epoll::EventFlags::empty(), data: epoll::EventData::new_u64(0) };
+        let blank = epoll::Event {
+            flags: epoll::EventFlags::empty(),
+            data: epoll::EventData::new_u64(0),
+        };
         let mut events = [blank; 32];
         loop {
             let count = match epoll::wait(&self.epoll, &mut events[..], None) {
@@ -234,9 +269,13 @@ impl Server {
         for _ in 0..64 {
             match socket::receive(export.socket.as_fd(), &mut record) {
                 // The end of the file has no sender.
-                Ok(received) if received.len == 0 && received.ids.is_none() => return self.drop_export(export),
+                Ok(received) if received.len == 0 && received.ids.is_none() => {
+                    return self.drop_export(export);
+                }
                 Ok(received) => {
-                    let request = (received.len == Request::BYTES).then(|| Request::decode(&record)).flatten();
+                    let request = (received.len == Request::BYTES)
+                        .then(|| Request::decode(&record))
+                        .flatten();
                     self.answer(export, request, received);
                 }
                 // Something queued towards the holder was lost; the end of the file follows.
@@ -255,10 +294,15 @@ impl Server {
     fn drop_export(&self, export: &Arc<Export>) {
         let _ = epoll::delete(&self.epoll, &export.socket);
         let mut state = lock(&self.state);
-        let Some(Source::Export(_, user)) = state.sources.remove(&export.key) else { return };
+        let Some(Source::Export(_, user)) = state.sources.remove(&export.key) else {
+            return;
+        };
         state.own.remove(&export.cookie);
         if let Some(user) = user {
-            state.opens_of.entry(user).and_modify(|count| *count = count.saturating_sub(1));
+            state
+                .opens_of
+                .entry(user)
+                .and_modify(|count| *count = count.saturating_sub(1));
         }
         let links: Vec<Arc<ServerLink>> = state.links.values().cloned().collect();
         drop(state);
@@ -275,7 +319,10 @@ impl Server {
             return;
         }
         state.links.remove(&link.token);
-        state.links_of.entry(link.user).and_modify(|count| *count = count.saturating_sub(1));
+        state
+            .links_of
+            .entry(link.user)
+            .and_modify(|count| *count = count.saturating_sub(1));
         drop(state);
         link.kill();
         for index in 0..LANES {
@@ -286,7 +333,9 @@ impl Server {
     /// Takes in everybody who has opened the path.
     fn accept(&self, listener: &Listener) {
         while let Some(socket) = listener.accept() {
-            let Ok(user) = socket::peer_ids(socket.as_fd()).map(|ids| ids.uid) else { continue };
+            let Ok(user) = socket::peer_ids(socket.as_fd()).map(|ids| ids.uid) else {
+                continue;
+            };
             let mut state = lock(&self.state);
             let opens = state.opens_of.entry(user).or_default();
             if user != 0 && *opens >= OPENS_PER_USER {
@@ -294,8 +343,14 @@ impl Server {
             }
             *opens += 1;
             drop(state);
-            if self.adopt(&listener.door, Reference::Export, socket, 0, Some(user)).is_err() {
-                lock(&self.state).opens_of.entry(user).and_modify(|count| *count = count.saturating_sub(1));
+            if self
+                .adopt(&listener.door, Reference::Export, socket, 0, Some(user))
+                .is_err()
+            {
+                lock(&self.state)
+                    .opens_of
+                    .entry(user)
+                    .and_modify(|count| *count = count.saturating_sub(1));
             }
         }
     }
@@ -303,23 +358,36 @@ impl Server {
     /// Deals with one record from a holder of a door. What is not as it must be is closed without an answer.
     fn answer(&self, export: &Arc<Export>, request: Option<Request>, mut received: Received) {
         let socket = received.fds.pop();
-        let (Some(request), Some(socket), Some(ids), true) = (request, socket, received.ids, received.fds.is_empty())
+        let (Some(request), Some(socket), Some(ids), true) =
+            (request, socket, received.ids, received.fds.is_empty())
         else {
             undertaker::bury(received.fds);
             return;
         };
-        let maker = if socket::is_record_socket(socket.as_fd()) { socket::peer_ids(socket.as_fd()).ok() } else { None };
+        let maker = if socket::is_record_socket(socket.as_fd()) {
+            socket::peer_ids(socket.as_fd()).ok()
+        } else {
+            None
+        };
         let Some(maker) = maker.filter(|maker| maker.pid == ids.pid) else {
             undertaker::bury(vec![socket]);
             return;
         };
-        let mut answer = Answer { error: 0, pool: 0, handle: 0, token: [0; 16], info: export.door.info(false) };
+        let mut answer = Answer {
+            error: 0,
+            pool: 0,
+            handle: 0,
+            token: [0; 16],
+            info: export.door.info(false),
+        };
         let mut sent: Vec<OwnedFd> = Vec::new();
         let outcome = match request.kind {
             RequestKind::Hello => self.welcome(export, maker, ids, socket, answer),
             RequestKind::Attach => {
                 let outcome = self.attach(export, &request, maker.pid, &mut answer, &mut sent);
-                answer.error = outcome.err().map_or(0, |error| error.raw_os_error().unwrap_or(libc::EIO).unsigned_abs());
+                answer.error = outcome.err().map_or(0, |error| {
+                    error.raw_os_error().unwrap_or(libc::EIO).unsigned_abs()
+                });
                 reply(&socket, &answer, &sent)
             }
             RequestKind::Info => reply(&socket, &answer, &sent),
@@ -332,7 +400,14 @@ impl Server {
         drop(outcome);
     }
 
-    fn attach(&self, export: &Arc<Export>, request: &Request, pid: u32, answer: &mut Answer, sent: &mut Vec<OwnedFd>) -> io::Result<()> {
+    fn attach(
+        &self,
+        export: &Arc<Export>,
+        request: &Request,
+        pid: u32,
+        answer: &mut Answer,
+        sent: &mut Vec<OwnedFd>,
+    ) -> io::Result<()> {
         let link = lock(&self.state).links.get(&request.token).cloned();
         let link = link.ok_or_else(|| io::Error::from_raw_os_error(libc::ESTALE))?;
         if lock(&link.record).pid != pid || link.is_dead() {
@@ -345,7 +420,14 @@ impl Server {
     }
 
     /// Makes a link for a client process.
-    fn welcome(&self, export: &Arc<Export>, maker: PeerIds, sender: PeerIds, socket: OwnedFd, mut answer: Answer) -> io::Result<()> {
+    fn welcome(
+        &self,
+        export: &Arc<Export>,
+        maker: PeerIds,
+        sender: PeerIds,
+        socket: OwnedFd,
+        mut answer: Answer,
+    ) -> io::Result<()> {
         let mut state = lock(&self.state);
         let links = state.links_of.entry(maker.uid).or_default();
         if maker.uid != 0 && *links >= LINKS_PER_USER {
@@ -360,7 +442,10 @@ impl Server {
         let (link, sent) = match made {
             Ok(made) => made,
             Err(error) => {
-                lock(&self.state).links_of.entry(maker.uid).and_modify(|count| *count = count.saturating_sub(1));
+                lock(&self.state)
+                    .links_of
+                    .entry(maker.uid)
+                    .and_modify(|count| *count = count.saturating_sub(1));
                 answer.error = error.raw_os_error().unwrap_or(libc::EIO).unsigned_abs();
                 return reply(&socket, &answer, &[]);
             }
@@ -386,7 +471,13 @@ impl Server {
         socket: &OwnedFd,
         answer: &mut Answer,
     ) -> io::Result<(Arc<ServerLink>, Vec<OwnedFd>)> {
-        let record = Ids { pid: maker.pid, uid: sender.uid, gid: sender.gid, euid: maker.uid, egid: maker.gid };
+        let record = Ids {
+            pid: maker.pid,
+            uid: sender.uid,
+            gid: sender.gid,
+            euid: maker.uid,
+            egid: maker.gid,
+        };
         let (link, memfd) = ServerLink::new(key, record, socket.try_clone()?)?;
         let (handle, pool, bell) = link.add_export(export, 0)?;
         (answer.handle, answer.pool, answer.token) = (handle, pool, link.token);
@@ -422,7 +513,11 @@ pub(crate) fn revoke(fd: BorrowedFd<'_>) -> io::Result<()> {
 /// Makes a door; see [`DoorSpec`](super::DoorSpec).
 pub(crate) fn create(spec: super::DoorSpec) -> io::Result<OwnedFd> {
     let output = Attributes::LOCAL | Attributes::REVOKED | Attributes::IS_UNREF;
-    if spec.attributes.intersects(output) || spec.attributes.contains(Attributes::UNREF | Attributes::UNREF_MULTI) {
+    if spec.attributes.intersects(output)
+        || spec
+            .attributes
+            .contains(Attributes::UNREF | Attributes::UNREF_MULTI)
+    {
         return Err(io::Error::from_raw_os_error(libc::EINVAL));
     }
     let server = server()?;

@@ -93,7 +93,11 @@ const LONGEST: Duration = Duration::from_secs(1);
 
 impl Escape {
     pub(crate) fn new() -> Self {
-        Self { together: 0, last: None, interval: SHORTEST }
+        Self {
+            together: 0,
+            last: None,
+            interval: SHORTEST,
+        }
     }
 
     /// To be told of each call: the processors of both sides, as published.
@@ -119,7 +123,11 @@ impl Escape {
                 return;
             }
             // It did not last: try less often. It did: start afresh.
-            self.interval = if since < self.interval * 8 { (self.interval * 2).min(LONGEST) } else { SHORTEST };
+            self.interval = if since < self.interval * 8 {
+                (self.interval * 2).min(LONGEST)
+            } else {
+                SHORTEST
+            };
         }
         self.last = Some(now);
         process::leave_cpu(own.wrapping_sub(1).cast_signed());

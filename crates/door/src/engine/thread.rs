@@ -74,7 +74,9 @@ pub struct ServerThread {
 
 impl std::fmt::Debug for ServerThread {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("ServerThread").field("token", &self.token).finish_non_exhaustive()
+        f.debug_struct("ServerThread")
+            .field("token", &self.token)
+            .finish_non_exhaustive()
     }
 }
 
@@ -148,7 +150,11 @@ impl ServerThread {
             return Err(Stopped);
         }
         let pool = Arc::clone(self.bound.as_ref().unwrap_or_else(|| self.server.process_pool()));
-        if self.lease_pool.as_ref().is_none_or(|before| !Arc::ptr_eq(before, &pool)) {
+        if self
+            .lease_pool
+            .as_ref()
+            .is_none_or(|before| !Arc::ptr_eq(before, &pool))
+        {
             self.let_go();
             self.lease_pool = Some(Arc::clone(&pool));
         }
@@ -211,7 +217,11 @@ impl ServerThread {
     /// Holds a lane if it can be had and there is something to do on it.
     fn take_lane(&mut self, link: Arc<ServerLink>, index: usize) {
         if link.claim(index) {
-            self.lease = Some(Lease { link, index, announced: false });
+            self.lease = Some(Lease {
+                link,
+                index,
+                announced: false,
+            });
             self.sticky_since = Instant::now();
         }
     }
@@ -247,7 +257,11 @@ impl ServerThread {
     /// Lets a lane go. If a request comes at the same moment, and nobody else takes it, holds it again.
     fn put_down(&mut self, lease: Lease) {
         if lease.announced {
-            lease.link.lane(lease.index).attending().store(0, Ordering::Release);
+            lease
+                .link
+                .lane(lease.index)
+                .attending()
+                .store(0, Ordering::Release);
         }
         if lease.link.release(lease.index) {
             self.take_lane(lease.link, lease.index);
@@ -291,7 +305,8 @@ impl ServerThread {
         let descriptors = lane.request_descriptors().load(Ordering::Relaxed) as usize;
         let len = lane.request_len().load(Ordering::Relaxed);
         let handle = lane.handle().load(Ordering::Relaxed);
-        self.escape.observe(lane.client_cpu().load(Ordering::Relaxed), published_cpu());
+        self.escape
+            .observe(lane.client_cpu().load(Ordering::Relaxed), published_cpu());
 
         let door = match self.look_up(&lease.link, handle) {
             Ok(door) => door,
@@ -320,8 +335,12 @@ impl ServerThread {
         } else {
             match lease.link.take_descriptors(lease.index, seq, descriptors) {
                 Ok(fds) => fds,
-                Err(Missing::NoRoom) => return Taken::Answered(refuse(lease, seq, Status::OutOfDescriptors, 0)),
-                Err(Missing::NotSent) => return Taken::Answered(refuse(lease, seq, Status::ArgumentTooLarge, 0)),
+                Err(Missing::NoRoom) => {
+                    return Taken::Answered(refuse(lease, seq, Status::OutOfDescriptors, 0));
+                }
+                Err(Missing::NotSent) => {
+                    return Taken::Answered(refuse(lease, seq, Status::ArgumentTooLarge, 0));
+                }
             }
         };
         let mut buffer = std::mem::replace(&mut self.buffer, Buffer::new());
@@ -337,7 +356,18 @@ impl ServerThread {
             }
             return Taken::Invocation(self.invoke(lease, seq, flags, door, buffer, len, fds));
         }
-        self.resume(lease, Transfer { seq, buffer, received: 0, len, fds, door, flags })
+        self.resume(
+            lease,
+            Transfer {
+                seq,
+                buffer,
+                received: 0,
+                len,
+                fds,
+                door,
+                flags,
+            },
+        )
     }
 
     /// Goes on with an argument that arrives in pieces.
@@ -345,7 +375,15 @@ impl ServerThread {
         loop {
             match self.fetch(&lease, &mut transfer) {
                 Fetched::Whole => {
-                    let Transfer { seq, buffer, len, fds, door, flags, .. } = transfer;
+                    let Transfer {
+                        seq,
+                        buffer,
+                        len,
+                        fds,
+                        door,
+                        flags,
+                        ..
+                    } = transfer;
                     return Taken::Invocation(self.invoke(lease, seq, flags, door, buffer, len, fds));
                 }
                 Fetched::Failed(status) => {
@@ -405,17 +443,26 @@ impl ServerThread {
             }
             starved = false;
             let (start, end) = (transfer.received, supplied);
-            let step = (end - start).min(CHUNK_BYTES).min(WINDOW_BYTES - start % WINDOW_BYTES);
+            let step = (end - start)
+                .min(CHUNK_BYTES)
+                .min(WINDOW_BYTES - start % WINDOW_BYTES);
             let (memory, offset) = lane.window(start);
-            memory.read(offset, as_uninit(&mut transfer.buffer.bytes_mut(transfer.len)[start..start + step]));
+            memory.read(
+                offset,
+                as_uninit(&mut transfer.buffer.bytes_mut(transfer.len)[start..start + step]),
+            );
             transfer.received += step;
-            lane.rd().swap(Progress::of(seq, transfer.received), Ordering::SeqCst);
+            lane.rd()
+                .swap(Progress::of(seq, transfer.received), Ordering::SeqCst);
             link.wake(lease.index);
         }
         Fetched::Whole
     }
 
-    #[allow(clippy::too_many_arguments, reason = "each is a part of the invocation, and this is its only constructor")]
+    #[allow(
+        clippy::too_many_arguments,
+        reason = "each is a part of the invocation, and this is its only constructor"
+    )]
     fn invoke(
         &mut self,
         lease: Lease,
@@ -430,7 +477,18 @@ impl ServerThread {
         if !door.attributes().contains(Attributes::NO_CANCEL) {
             *lock(&lease.link.lanes[lease.index].running) = Some((self.token, seq));
         }
-        Claimed::call(door, Origin { lease, seq, flags, remembered: self.remembered.take() }, buffer, len, fds)
+        Claimed::call(
+            door,
+            Origin {
+                lease,
+                seq,
+                flags,
+                remembered: self.remembered.take(),
+            },
+            buffer,
+            len,
+            fds,
+        )
     }
 
     #[inline]
@@ -446,12 +504,20 @@ impl ServerThread {
             }
             _ => {
                 let door = link.resolve(handle).ok_or(Status::Stale)?;
-                self.remembered =
-                    Some(Remembered { handle, version, link_key: link.key, door: Arc::clone(&door) });
+                self.remembered = Some(Remembered {
+                    handle,
+                    version,
+                    link_key: link.key,
+                    door: Arc::clone(&door),
+                });
                 door
             }
         };
-        if door.is_revoked() { Err(Status::Revoked) } else { Ok(door) }
+        if door.is_revoked() {
+            Err(Status::Revoked)
+        } else {
+            Ok(door)
+        }
     }
 }
 
@@ -481,7 +547,11 @@ fn check(door: &DoorObject, len: u64, descriptors: usize) -> Result<(), Status> 
             return Err(Status::ArgumentTooLarge);
         }
     }
-    if len > ARGUMENT_MAX { Err(Status::ArgumentTooLarge) } else { Ok(()) }
+    if len > ARGUMENT_MAX {
+        Err(Status::ArgumentTooLarge)
+    } else {
+        Ok(())
+    }
 }
 
 /// Answers request `seq` of a lane that is held, without running anything.
@@ -512,13 +582,22 @@ pub(crate) fn refuse_if_revoked(link: &Arc<ServerLink>, index: usize) -> bool {
     if parked || !door.is_some_and(|door| door.is_revoked()) {
         return false;
     }
-    refuse_lane(link, index, seq, Status::Revoked, lane.request_descriptors().load(Ordering::Relaxed) as usize);
+    refuse_lane(
+        link,
+        index,
+        seq,
+        Status::Revoked,
+        lane.request_descriptors().load(Ordering::Relaxed) as usize,
+    );
     link.release(index);
     true
 }
 
 fn sleep_on(word: &std::sync::atomic::AtomicU32, value: u32, time: Duration) {
-    let timeout = rustix::time::Timespec { tv_sec: 0, tv_nsec: time.subsec_nanos().into() };
+    let timeout = rustix::time::Timespec {
+        tv_sec: 0,
+        tv_nsec: time.subsec_nanos().into(),
+    };
     let _ = rustix::thread::futex::wait(word, rustix::thread::futex::Flags::empty(), value, Some(&timeout));
 }
 

@@ -40,7 +40,10 @@ pub(crate) struct Patience {
 
 impl Patience {
     /// For questions to a control thread, which always answers.
-    pub(crate) const ENDLESS: Self = Self { deadline: None, interruptible: false };
+    pub(crate) const ENDLESS: Self = Self {
+        deadline: None,
+        interruptible: false,
+    };
 }
 
 /// Waits until `ready`. `before_sleep` runs once, before the thread sleeps for the first time.
@@ -169,5 +172,8 @@ fn nudge(link: &ClientLink, index: usize) {
 }
 
 pub(crate) fn timespec(time: Duration) -> Timespec {
-    Timespec { tv_sec: time.as_secs().cast_signed(), tv_nsec: time.subsec_nanos().into() }
+    Timespec {
+        tv_sec: time.as_secs().cast_signed(),
+        tv_nsec: time.subsec_nanos().into(),
+    }
 }

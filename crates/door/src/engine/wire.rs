@@ -47,7 +47,11 @@ impl Request {
             4 => RequestKind::PathChanged,
             _ => return None,
         };
-        Some(Self { kind, pools: record.u64(), token: record.array() })
+        Some(Self {
+            kind,
+            pools: record.u64(),
+            token: record.array(),
+        })
     }
 }
 
@@ -68,10 +72,17 @@ impl Answer {
     pub(crate) fn encode(&self) -> [u8; Self::BYTES] {
         let mut out = Writer::<{ Self::BYTES }>::new();
         let info = &self.info;
-        out.head(0x8000).u32(self.error).u32(self.pool).u64(self.handle).bytes(&self.token);
+        out.head(0x8000)
+            .u32(self.error)
+            .u32(self.pool)
+            .u64(self.handle)
+            .bytes(&self.token);
         out.u32(info.target.unwrap_or(0)).u32(info.attributes.bits());
         out.u64(info.procedure).u64(info.cookie).u64(info.unique);
-        out.u64(info.limits.data_min).u64(info.limits.data_max).u32(info.limits.descriptors_max).u32(0);
+        out.u64(info.limits.data_min)
+            .u64(info.limits.data_max)
+            .u32(info.limits.descriptors_max)
+            .u32(0);
         out.u64(super::layout::LINK_BYTES as u64);
         out.done()
     }
@@ -84,14 +95,31 @@ impl Answer {
         let (error, pool, handle, token) = (record.u32(), record.u32(), record.u64(), record.array());
         let (target, attributes) = (record.u32(), Attributes::from_bits_truncate(record.u32()));
         let (procedure, cookie, unique) = (record.u64(), record.u64(), record.u64());
-        let limits = Limits { data_min: record.u64(), data_max: record.u64(), descriptors_max: record.u32() };
+        let limits = Limits {
+            data_min: record.u64(),
+            data_max: record.u64(),
+            descriptors_max: record.u32(),
+        };
         let _ = record.u32();
         if record.u64() != super::layout::LINK_BYTES as u64 {
             return None;
         }
         let target = (target != 0).then_some(target);
-        let info = DoorInfo { target, procedure, cookie, attributes, unique, limits };
-        Some(Self { error, pool, handle, token, info })
+        let info = DoorInfo {
+            target,
+            procedure,
+            cookie,
+            attributes,
+            unique,
+            limits,
+        };
+        Some(Self {
+            error,
+            pool,
+            handle,
+            token,
+            info,
+        })
     }
 }
 
@@ -123,7 +151,12 @@ impl Note {
 
     pub(crate) fn encode(&self) -> [u8; Self::BYTES] {
         let mut out = Writer::<{ Self::BYTES }>::new();
-        out.head(self.kind as u16).u32(self.lane).u32(self.seq).u32(self.first).u32(0).u64(self.len);
+        out.head(self.kind as u16)
+            .u32(self.lane)
+            .u32(self.seq)
+            .u32(self.first)
+            .u32(0)
+            .u64(self.len);
         out.done()
     }
 
@@ -137,7 +170,13 @@ impl Note {
             _ => return None,
         };
         let (lane, seq, first, _) = (record.u32(), record.u32(), record.u32(), record.u32());
-        (lane < 64).then(|| Self { kind, lane, seq, first, len: record.u64() })
+        (lane < 64).then(|| Self {
+            kind,
+            lane,
+            seq,
+            first,
+            len: record.u64(),
+        })
     }
 }
 
@@ -160,8 +199,8 @@ pub(crate) enum Status {
 impl Status {
     pub(crate) fn from_word(word: u32) -> Option<Self> {
         use Status::{
-            ArgumentTooLarge, DescriptorsRefused, Done, Interrupted, NoMemory, OutOfDescriptors, Revoked, Stale, TooBig,
-            TooManyDescriptors,
+            ArgumentTooLarge, DescriptorsRefused, Done, Interrupted, NoMemory, OutOfDescriptors, Revoked,
+            Stale, TooBig, TooManyDescriptors,
         };
         const ALL: [Status; 10] = [
             Done,
@@ -187,7 +226,10 @@ struct Writer<const N: usize> {
 
 impl<const N: usize> Writer<N> {
     fn new() -> Self {
-        Self { bytes: [0; N], used: 0 }
+        Self {
+            bytes: [0; N],
+            used: 0,
+        }
     }
 
     fn bytes(&mut self, value: &[u8]) -> &mut Self {
@@ -197,7 +239,9 @@ impl<const N: usize> Writer<N> {
     }
 
     fn head(&mut self, kind: u16) -> &mut Self {
-        self.u32(MAGIC).bytes(&VERSION.to_le_bytes()).bytes(&kind.to_le_bytes())
+        self.u32(MAGIC)
+            .bytes(&VERSION.to_le_bytes())
+            .bytes(&kind.to_le_bytes())
     }
 
     fn u32(&mut self, value: u32) -> &mut Self {
@@ -229,7 +273,11 @@ impl<'a> Reader<'a> {
     }
 
     fn head(&mut self) -> Option<u16> {
-        let (magic, version, kind) = (self.u32(), u16::from_le_bytes(self.array()), u16::from_le_bytes(self.array()));
+        let (magic, version, kind) = (
+            self.u32(),
+            u16::from_le_bytes(self.array()),
+            u16::from_le_bytes(self.array()),
+        );
         (magic == MAGIC && version == VERSION).then_some(kind)
     }
 
@@ -248,9 +296,16 @@ mod tests {
 
     #[test]
     fn requests_survive_the_wire_and_their_bytes_are_pinned() {
-        let request = Request { kind: RequestKind::Attach, pools: 5, token: [7; 16] };
+        let request = Request {
+            kind: RequestKind::Attach,
+            pools: 5,
+            token: [7; 16],
+        };
         let bytes = request.encode();
-        assert_eq!(&bytes[..16], b"DRLN\x01\x00\x02\x00\x05\x00\x00\x00\x00\x00\x00\x00");
+        assert_eq!(
+            &bytes[..16],
+            b"DRLN\x01\x00\x02\x00\x05\x00\x00\x00\x00\x00\x00\x00"
+        );
         assert_eq!(Request::decode(&bytes), Some(request));
     }
 
@@ -264,22 +319,45 @@ mod tests {
             unique: 3,
             limits: Limits::default(),
         };
-        let answer = Answer { error: 0, pool: 1, handle: 2, token: [3; 16], info };
+        let answer = Answer {
+            error: 0,
+            pool: 1,
+            handle: 2,
+            token: [3; 16],
+            info,
+        };
         assert_eq!(Answer::decode(&answer.encode()), Some(answer));
-        let note = Note { kind: NoteKind::File, lane: 63, seq: 2, first: 3, len: 4 };
+        let note = Note {
+            kind: NoteKind::File,
+            lane: 63,
+            seq: 2,
+            first: 3,
+            len: 4,
+        };
         assert_eq!(Note::decode(&note.encode()), Some(note));
     }
 
     #[test]
     fn records_of_wrong_size_version_or_kind_are_refused() {
-        let good = Request { kind: RequestKind::Hello, pools: 0, token: [0; 16] }.encode();
+        let good = Request {
+            kind: RequestKind::Hello,
+            pools: 0,
+            token: [0; 16],
+        }
+        .encode();
         assert_eq!(Request::decode(&good[..31]), None);
         for byte in 0..8 {
             let mut bad = good;
             bad[byte] ^= 0x40;
             assert_eq!(Request::decode(&bad), None, "byte {byte}");
         }
-        let far = Note { kind: NoteKind::Wake, lane: 64, seq: 0, first: 0, len: 0 };
+        let far = Note {
+            kind: NoteKind::Wake,
+            lane: 64,
+            seq: 0,
+            first: 0,
+            len: 0,
+        };
         assert_eq!(Note::decode(&far.encode()), None);
     }
 

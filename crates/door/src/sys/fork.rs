@@ -138,7 +138,9 @@ pub(crate) struct PerProcess<T: 'static> {
 
 impl<T: Send + Sync + 'static> PerProcess<T> {
     pub(crate) const fn new() -> Self {
-        Self { current: AtomicPtr::new(std::ptr::null_mut()) }
+        Self {
+            current: AtomicPtr::new(std::ptr::null_mut()),
+        }
     }
 
     /// The value of this process, made by `make` if there is none yet. `make` must not have effects that outlive its value:
@@ -161,13 +163,18 @@ impl<T: Send + Sync + 'static> PerProcess<T> {
         let generation = generation();
         // SAFETY: only ever null or a leaked box.
         let current = unsafe { self.current.load(Ordering::Acquire).as_ref() };
-        current.filter(|(made_in, _)| *made_in == generation).map(|(_, value)| value)
+        current
+            .filter(|(made_in, _)| *made_in == generation)
+            .map(|(_, value)| value)
     }
 
     #[cold]
     fn replace(&self, old: *mut (u32, T), generation: u32, value: T) -> &'static T {
         let new = Box::into_raw(Box::new((generation, value)));
-        match self.current.compare_exchange(old, new, Ordering::AcqRel, Ordering::Acquire) {
+        match self
+            .current
+            .compare_exchange(old, new, Ordering::AcqRel, Ordering::Acquire)
+        {
             // SAFETY: leaked above, never freed. The parent's value stays leaked too, on purpose.
             Ok(_) => unsafe { &(*new).1 },
             Err(winner) => {

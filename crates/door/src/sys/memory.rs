@@ -20,7 +20,8 @@ use super::fork;
 /// `from` is readable and `to` is writable for `len` bytes, and they do not overlap.
 #[inline]
 unsafe fn opaque_copy(to: *mut u8, from: *const u8, len: usize) {
-    let copy: unsafe extern "C" fn(*mut c_void, *const c_void, usize) -> *mut c_void = black_box(libc::memcpy);
+    let copy: unsafe extern "C" fn(*mut c_void, *const c_void, usize) -> *mut c_void =
+        black_box(libc::memcpy);
     // SAFETY: the caller vouches for both ranges.
     unsafe { copy(to.cast(), from.cast(), len) };
 }
@@ -35,7 +36,11 @@ pub struct Source<'a> {
 
 impl<'a> From<&'a [u8]> for Source<'a> {
     fn from(bytes: &'a [u8]) -> Self {
-        Self { start: bytes.as_ptr(), len: bytes.len(), lent: PhantomData }
+        Self {
+            start: bytes.as_ptr(),
+            len: bytes.len(),
+            lent: PhantomData,
+        }
     }
 }
 
@@ -46,7 +51,11 @@ impl Source<'_> {
     /// `start` is readable for `len` bytes until the call has ended.
     #[must_use]
     pub unsafe fn from_raw(start: *const u8, len: usize) -> Self {
-        Self { start, len, lent: PhantomData }
+        Self {
+            start,
+            len,
+            lent: PhantomData,
+        }
     }
 
     /// Number of bytes.
@@ -66,7 +75,11 @@ impl Source<'_> {
         let offset = offset.min(self.len);
         // SAFETY: `offset` is at most the length of the readable range.
         let start = unsafe { self.start.add(offset) };
-        Self { start, len: len.min(self.len - offset), lent: PhantomData }
+        Self {
+            start,
+            len: len.min(self.len - offset),
+            lent: PhantomData,
+        }
     }
 }
 
@@ -89,13 +102,22 @@ impl VecSink {
 }
 
 impl crate::engine::ReplySink for VecSink {
-    fn place(&mut self, data: usize, _descriptors: usize) -> Result<&mut [MaybeUninit<u8>], crate::CallError> {
-        self.0.try_reserve_exact(data).map_err(|_| io::Error::from_raw_os_error(libc::ENOMEM))?;
+    fn place(
+        &mut self,
+        data: usize,
+        _descriptors: usize,
+    ) -> Result<&mut [MaybeUninit<u8>], crate::CallError> {
+        self.0
+            .try_reserve_exact(data)
+            .map_err(|_| io::Error::from_raw_os_error(libc::ENOMEM))?;
         Ok(self.0.spare_capacity_mut())
     }
 
     fn placed(&mut self, data: usize) {
-        assert!(data <= self.0.capacity(), "more bytes placed than there was room for");
+        assert!(
+            data <= self.0.capacity(),
+            "more bytes placed than there was room for"
+        );
         // SAFETY: the engine has filled the first `data` bytes of the spare capacity of an empty Vec.
         unsafe { self.0.set_len(data) };
     }
@@ -133,7 +155,11 @@ impl Shared {
             return Err(io::Error::last_os_error());
         }
         let base = NonNull::new(base.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
-        let mapping = Self { base, len, generation };
+        let mapping = Self {
+            base,
+            len,
+            generation,
+        };
         // SAFETY: the range was mapped just now and is ours alone.
         if unsafe { libc::madvise(mapping.base.as_ptr().cast(), len, libc::MADV_DONTFORK) } != 0 {
             return Err(io::Error::last_os_error());
@@ -143,7 +169,10 @@ impl Shared {
 
     #[inline]
     fn at(&self, offset: usize, len: usize) -> *mut u8 {
-        assert!(offset <= self.len && len <= self.len - offset, "outside of the link's memory");
+        assert!(
+            offset <= self.len && len <= self.len - offset,
+            "outside of the link's memory"
+        );
         // SAFETY: the offset is inside the mapping, as checked.
         unsafe { self.base.as_ptr().add(offset) }
     }
@@ -213,7 +242,10 @@ impl Buffer {
     /// No memory yet.
     pub(crate) const fn new() -> Self {
         // The address is a 16-byte aligned one that is never accessed while the capacity is 0.
-        Self { base: NonNull::<u128>::dangling().cast(), capacity: 0 }
+        Self {
+            base: NonNull::<u128>::dangling().cast(),
+            capacity: 0,
+        }
     }
 
     /// Makes room for `len` bytes; what was in the buffer is lost if it has to grow.
@@ -221,7 +253,10 @@ impl Buffer {
         if len <= self.capacity {
             return Ok(());
         }
-        let capacity = len.checked_next_multiple_of(PAGE).ok_or(io::ErrorKind::OutOfMemory)?.max(4 * PAGE);
+        let capacity = len
+            .checked_next_multiple_of(PAGE)
+            .ok_or(io::ErrorKind::OutOfMemory)?
+            .max(4 * PAGE);
         // SAFETY: a fresh mapping at an address of the kernel's choice touches nothing of ours.
         let base = unsafe {
             libc::mmap(

@@ -66,7 +66,10 @@ const PIDFD_INFO_CREDS: u64 = 2;
 /// # Errors
 /// `ESRCH` once it has died; `ENOTTY` or `EINVAL` from kernels that do not know the question.
 pub(crate) fn pidfd_ids(pidfd: BorrowedFd<'_>) -> io::Result<Ids> {
-    let mut info = PidfdInfo { mask: PIDFD_INFO_PID | PIDFD_INFO_CREDS, ..PidfdInfo::default() };
+    let mut info = PidfdInfo {
+        mask: PIDFD_INFO_PID | PIDFD_INFO_CREDS,
+        ..PidfdInfo::default()
+    };
     // SAFETY: the request announces the size of the structure, which outlives the call.
     if unsafe { libc::ioctl(pidfd.as_raw_fd(), PIDFD_GET_INFO, &raw mut info) } != 0 {
         return Err(io::Error::last_os_error());
@@ -74,13 +77,21 @@ pub(crate) fn pidfd_ids(pidfd: BorrowedFd<'_>) -> io::Result<Ids> {
     if info.mask & PIDFD_INFO_CREDS == 0 {
         return Err(io::Error::from_raw_os_error(libc::ESRCH));
     }
-    Ok(Ids { pid: info.tgid, uid: info.ruid, gid: info.rgid, euid: info.euid, egid: info.egid })
+    Ok(Ids {
+        pid: info.tgid,
+        uid: info.ruid,
+        gid: info.rgid,
+        euid: info.euid,
+        egid: info.egid,
+    })
 }
 
 /// Keeps this thread off `cpu` for a moment, so that it lands on another one and may come back later.
 pub(crate) fn leave_cpu(cpu: i32) {
     let Ok(cpu) = usize::try_from(cpu) else { return };
-    let Ok(all) = rustix::thread::sched_getaffinity(None) else { return };
+    let Ok(all) = rustix::thread::sched_getaffinity(None) else {
+        return;
+    };
     let mut others = all;
     if cpu >= rustix::thread::CpuSet::MAX_CPU {
         return;
@@ -104,5 +115,9 @@ pub(crate) fn random() -> io::Result<[u8; 16]> {
     let mut bytes = [0; 16];
     // SAFETY: the kernel writes at most the length announced.
     let got = unsafe { libc::getrandom(bytes.as_mut_ptr().cast(), bytes.len(), 0) };
-    if usize::try_from(got) == Ok(bytes.len()) { Ok(bytes) } else { Err(io::Error::last_os_error()) }
+    if usize::try_from(got) == Ok(bytes.len()) {
+        Ok(bytes)
+    } else {
+        Err(io::Error::last_os_error())
+    }
 }

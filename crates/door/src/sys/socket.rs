@@ -37,7 +37,10 @@ const CONTROL_WORDS: usize = (16 + MAX_DESCRIPTORS * 4 + 32 + 64) / 8 + 1;
 /// `WouldBlock` if there is none; see recvmsg(2).
 pub(crate) fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Received> {
     let mut control = [0u64; CONTROL_WORDS];
-    let mut vector = libc::iovec { iov_base: buffer.as_mut_ptr().cast(), iov_len: buffer.len() };
+    let mut vector = libc::iovec {
+        iov_base: buffer.as_mut_ptr().cast(),
+        iov_len: buffer.len(),
+    };
     // SAFETY: all-zero is a valid msghdr.
     let mut message: libc::msghdr = unsafe { MaybeUninit::zeroed().assume_init() };
     message.msg_iov = &raw mut vector;
@@ -47,9 +50,14 @@ pub(crate) fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<R
     let flags = libc::MSG_DONTWAIT | libc::MSG_CMSG_CLOEXEC | libc::MSG_TRUNC;
     // SAFETY: the message points to buffers that outlive the call and announces their sizes.
     let len = unsafe { libc::recvmsg(socket.as_raw_fd(), &raw mut message, flags) };
-    let Ok(len) = usize::try_from(len) else { return Err(io::Error::last_os_error()) };
-    let mut received =
-        Received { len, truncated: message.msg_flags & libc::MSG_CTRUNC != 0, ..Received::default() };
+    let Ok(len) = usize::try_from(len) else {
+        return Err(io::Error::last_os_error());
+    };
+    let mut received = Received {
+        len,
+        truncated: message.msg_flags & libc::MSG_CTRUNC != 0,
+        ..Received::default()
+    };
     // SAFETY: the kernel has filled the control buffer and set its length.
     let mut next = unsafe { libc::CMSG_FIRSTHDR(&raw const message) };
     while !next.is_null() {
@@ -83,15 +91,26 @@ pub(crate) fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<R
 ///
 /// # Errors
 /// `WouldBlock` if the queue is full; see sendmsg(2).
-pub(crate) fn send(socket: BorrowedFd<'_>, bytes: &[u8], fds: &[BorrowedFd<'_>], ids: Option<PeerIds>) -> io::Result<()> {
+pub(crate) fn send(
+    socket: BorrowedFd<'_>,
+    bytes: &[u8],
+    fds: &[BorrowedFd<'_>],
+    ids: Option<PeerIds>,
+) -> io::Result<()> {
     let mut control = [0u64; CONTROL_WORDS];
-    let mut vector = libc::iovec { iov_base: bytes.as_ptr().cast_mut().cast(), iov_len: bytes.len() };
+    let mut vector = libc::iovec {
+        iov_base: bytes.as_ptr().cast_mut().cast(),
+        iov_len: bytes.len(),
+    };
     // SAFETY: all-zero is a valid msghdr.
     let mut message: libc::msghdr = unsafe { MaybeUninit::zeroed().assume_init() };
     message.msg_iov = &raw mut vector;
     message.msg_iovlen = 1;
     let raw: Vec<RawFd> = fds.iter().map(AsRawFd::as_raw_fd).collect();
-    let mut writer = ControlWriter { words: &mut control, used: 0 };
+    let mut writer = ControlWriter {
+        words: &mut control,
+        used: 0,
+    };
     if !raw.is_empty() {
         let bytes: Vec<u8> = raw.iter().flat_map(|fd| fd.to_ne_bytes()).collect();
         writer.push(libc::SCM_RIGHTS, &bytes)?;
@@ -109,8 +128,18 @@ pub(crate) fn send(socket: BorrowedFd<'_>, bytes: &[u8], fds: &[BorrowedFd<'_>],
         message.msg_controllen = used;
     }
     // SAFETY: the message points to buffers that outlive the call and announces their sizes.
-    let sent = unsafe { libc::sendmsg(socket.as_raw_fd(), &raw const message, libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL) };
-    if sent < 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    let sent = unsafe {
+        libc::sendmsg(
+            socket.as_raw_fd(),
+            &raw const message,
+            libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL,
+        )
+    };
+    if sent < 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(())
+    }
 }
 
 /// Writes control messages: header (length, level, type), data, padding to 8 bytes. cmsg(3).
@@ -129,7 +158,10 @@ impl ControlWriter<'_> {
         bytes.extend_from_slice(data);
         bytes.resize(length.next_multiple_of(8), 0);
         for chunk in bytes.chunks_exact(8) {
-            let word = self.words.get_mut(self.used / 8).ok_or(io::ErrorKind::InvalidInput)?;
+            let word = self
+                .words
+                .get_mut(self.used / 8)
+                .ok_or(io::ErrorKind::InvalidInput)?;
             *word = u64::from_ne_bytes(chunk.try_into().expect("chunks of 8"));
             self.used += 8;
         }
@@ -143,7 +175,13 @@ fn option<T: Copy + Default>(socket: BorrowedFd<'_>, name: i32) -> io::Result<T>
     let mut len = size_of::<T>() as libc::socklen_t;
     // SAFETY: `value` and `len` outlive the call, and `len` holds the size of `value`; all Ts used are plain integers.
     let rc = unsafe {
-        libc::getsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, name, (&raw mut value).cast(), &raw mut len)
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            name,
+            (&raw mut value).cast(),
+            &raw mut len,
+        )
     };
     if rc != 0 {
         return Err(io::Error::last_os_error());
@@ -155,9 +193,19 @@ fn set_option<T: Copy>(socket: BorrowedFd<'_>, name: i32, value: &T) -> io::Resu
     let len = size_of::<T>() as libc::socklen_t;
     // SAFETY: `value` outlives the call and `len` is its size.
     let rc = unsafe {
-        libc::setsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, name, std::ptr::from_ref(value).cast(), len)
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            name,
+            std::ptr::from_ref(value).cast(),
+            len,
+        )
     };
-    if rc != 0 { Err(io::Error::last_os_error()) } else { Ok(()) }
+    if rc != 0 {
+        Err(io::Error::last_os_error())
+    } else {
+        Ok(())
+    }
 }
 
 /// True if `fd` is a Unix-domain socket of kind SEQPACKET. Asks nothing that could block in a file's driver.
@@ -180,7 +228,13 @@ pub(crate) fn peer_groups(socket: BorrowedFd<'_>) -> io::Result<Vec<u32>> {
         let mut len = u32::try_from(groups.len() * 4).map_err(|_| io::ErrorKind::InvalidData)?;
         // SAFETY: the buffer has `len` bytes; the kernel writes no more and says how many.
         let rc = unsafe {
-            libc::getsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, SO_PEERGROUPS, groups.as_mut_ptr().cast(), &raw mut len)
+            libc::getsockopt(
+                socket.as_raw_fd(),
+                libc::SOL_SOCKET,
+                SO_PEERGROUPS,
+                groups.as_mut_ptr().cast(),
+                &raw mut len,
+            )
         };
         let count = len as usize / 4;
         if rc == 0 {

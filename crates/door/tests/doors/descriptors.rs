@@ -1,0 +1,145 @@
+//! Descriptors with requests and replies.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+use door::{CallError, Door, DoorHandle, Reply};
+
+use crate::support::{Process, Server, call, call_with, file_with, number, say, text_of};
+
+fn files(count: usize) -> Vec<OwnedFd> {
+    (0..count).map(|index| file_with(&index.to_string())).collect()
+}
+
+#[test]
+fn dr_107_descriptors_arrive_in_order() {
+    let server = Server::start();
+    let answer = call_with(&server.open("text"), b"", files(5)).unwrap();
+    assert_eq!(answer.data(), b"0,1,2,3,4");
+}
+
+#[test]
+fn dr_101_descriptors_come_back_in_order_and_close_on_exec() {
+    let server = Server::start();
+    let echo = server.open("echo");
+    for count in [1, 2, 253, 300] {
+        let answer = call_with(&echo, b"data too", files(count)).unwrap();
+        assert_eq!(answer.data(), b"data too");
+        let returned = answer.into_descriptors();
+        assert_eq!(returned.len(), count);
+        for (index, descriptor) in returned.into_iter().enumerate() {
+            let flags = rustix::io::fcntl_getfd(descriptor.as_fd()).unwrap();
+            assert!(flags.contains(rustix::io::FdFlags::CLOEXEC));
+            assert_eq!(text_of(descriptor.into_fd()), index.to_string());
+        }
+    }
+}
+
+#[test]
+fn descriptors_and_large_data_travel_together() {
+    let server = Server::start();
+    let sent = crate::support::pattern(1 << 20, 5);
+    let answer = call_with(&server.open("echo"), &sent, files(3)).unwrap();
+    assert!(answer.data() == sent);
+    assert_eq!(answer.into_descriptors().len(), 3);
+}
+
+#[test]
+fn dr_041_more_than_1024_descriptors_are_too_many() {
+    let server = Server::start();
+    let one = file_with("x");
+    // Duplicates would not fit the usual limit of descriptors: the same one, named often.
+    let borrowed = vec![one.as_fd(); 1025];
+    let echo = server.open("echo");
+    let request = door::engine::CallRequest {
+        data: (&b""[..]).into(),
+        descriptors: &borrowed,
+        deadline: None,
+        interruptible: false,
+        results: true,
+    };
+    let mut sink = door::engine::VecSink::default();
+    let failure = door::engine::call(echo.as_fd(), &request, &mut sink).unwrap_err();
+    assert!(matches!(failure.error, CallError::ArgumentTooLarge) && !failure.consumed);
+}
+
+#[test]
+fn nothing_is_left_open_in_the_server() {
+    let server = Server::start();
+    let (echo, refuse, sizes) = (server.open("echo"), server.open("refuse"), server.open("sizes"));
+    call_with(&echo, b"", files(9)).unwrap();
+    let before = number(&call(&sizes, b"").unwrap());
+    for _ in 0..20 {
+        call_with(&echo, b"", files(9)).unwrap();
+        call_with(&refuse, b"", files(9)).unwrap_err();
+    }
+    // The undertaker may be about to close the last few.
+    let closed = (0..1000).any(|_| number(&call(&sizes, b"").unwrap()) <= before + 1);
+    assert!(closed, "descriptors were left open");
+}
+
+#[test]
+fn dr_105_a_door_in_a_reply_can_be_called() {
+    let server = Server::start();
+    let answer = call(&server.open("lend"), b"").unwrap();
+    let lent = answer.into_descriptors().remove(0);
+    assert!(lent.is_door());
+    let door = lent.into_door().unwrap();
+    assert_eq!(call(&door, b"hello").unwrap().data(), b"hello");
+    let info = door.info().unwrap();
+    assert_eq!(info.target, Some(server.process.child.id()));
+}
+
+#[test]
+fn a_door_of_the_client_can_be_called_back_through_the_server() {
+    let door = Door::builder()
+        .create(|call| Reply::bytes(call.argument()))
+        .unwrap();
+    let server = Server::start();
+    let lent = door.lend().unwrap();
+    let answer = call_with(&server.open("echo"), b"", vec![lent]).unwrap();
+    let back = answer.into_descriptors().remove(0).into_door().unwrap();
+    assert!(back.info().unwrap().attributes.contains(door::Attributes::LOCAL));
+    assert_eq!(call(&back, b"home").unwrap().data(), b"home");
+}
+
+#[test]
+fn dr_158_a_door_passed_over_a_socket_can_be_called() {
+    let server = Server::start();
+    let echo = server.open("echo");
+    let unique = echo.info().unwrap().unique;
+    let passed = DoorHandle::from_fd(echo.as_fd().try_clone_to_owned().unwrap()).unwrap();
+    drop(echo);
+    assert_eq!(passed.info().unwrap().unique, unique);
+    assert_eq!(call(&passed, b"x").unwrap().data(), b"x");
+}
+
+#[test]
+fn a_client_without_room_for_descriptors_gets_told_and_goes_on() {
+    let server = Server::start();
+    let mut client = Process::start("starve", server.directory.path());
+    assert!(client.finished_well());
+}
+
+/// Role: a client whose table is full when a reply with descriptors arrives.
+pub(crate) fn starve(directory: &Path) {
+    let echo = DoorHandle::open(directory.join("echo")).unwrap();
+    let refuse = DoorHandle::open(directory.join("refuse")).unwrap();
+    call(&echo, b"warm").unwrap();
+    call(&refuse, b"").unwrap();
+    let limit = rustix::process::Resource::Nofile;
+    let before = rustix::process::getrlimit(limit);
+    rustix::process::setrlimit(
+        limit,
+        rustix::process::Rlimit {
+            current: Some(3),
+            maximum: before.maximum,
+        },
+    )
+    .unwrap();
+    assert!(matches!(call(&refuse, b""), Err(CallError::OutOfDescriptors)));
+    assert_eq!(call(&echo, b"goes on").unwrap().data(), b"goes on");
+    rustix::process::setrlimit(limit, before).unwrap();
+    assert_eq!(call(&refuse, b"").unwrap().into_descriptors().len(), 1);
+    say("done");
+}

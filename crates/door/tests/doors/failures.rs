@@ -1,0 +1,157 @@
+//! Ends that are not the end of a procedure: deaths, revocation, deadlines.
+
+use std::io::Read;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use door::{Attributes, Call, CallError, DoorHandle};
+
+use crate::support::{Process, Server, call, call_with, number, say};
+
+/// Starts a call whose procedure announces itself; returns when it has begun.
+fn begin(
+    door: DoorHandle,
+    argument: &'static [u8],
+) -> std::thread::JoinHandle<(Result<Vec<u8>, CallError>, DoorHandle)> {
+    let (mut reader, writer) = std::io::pipe().unwrap();
+    let caller = std::thread::spawn(move || {
+        let outcome = call_with(&door, argument, vec![writer.into()]);
+        (outcome.map(door::Answer::into_data), door)
+    });
+    reader.read_exact(&mut [0]).unwrap();
+    caller
+}
+
+#[test]
+fn dr_058_the_death_of_the_server_ends_the_call_at_once() {
+    let mut server = Server::start();
+    let caller = begin(server.open("hang"), b"");
+    let killed = Instant::now();
+    server.process.kill();
+    let (outcome, hang) = caller.join().unwrap();
+    assert!(matches!(outcome, Err(CallError::Interrupted)), "{outcome:?}");
+    assert!(
+        killed.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        killed.elapsed()
+    );
+    // DR-059
+    assert!(matches!(call(&hang, b""), Err(CallError::Revoked)));
+    let info = hang.info().unwrap();
+    assert!(info.target.is_none() && info.attributes.contains(Attributes::REVOKED));
+}
+
+#[test]
+fn dr_058_so_does_its_suicide_in_the_procedure() {
+    let server = Server::start();
+    let die = server.open("die");
+    assert!(matches!(call(&die, b""), Err(CallError::Interrupted)));
+    assert!(matches!(call(&die, b""), Err(CallError::Revoked)));
+}
+
+#[test]
+fn the_death_of_the_server_ends_all_calls_of_a_process() {
+    let mut server = Server::start();
+    let callers: Vec<_> = (0..5).map(|_| begin(server.open("hang"), b"")).collect();
+    server.process.kill();
+    for caller in callers {
+        assert!(matches!(caller.join().unwrap().0, Err(CallError::Interrupted)));
+    }
+}
+
+#[test]
+fn dr_053_a_revoked_door_refuses_and_dr_055_lets_calls_end() {
+    let server = Server::start();
+    let revocable = call(&server.open("revocable"), b"")
+        .unwrap()
+        .into_descriptors()
+        .remove(0)
+        .into_door()
+        .unwrap();
+    assert_eq!(call(&revocable, b"x").unwrap().data(), b"x");
+    call(&server.open("revoke"), b"").unwrap();
+    assert!(matches!(call(&revocable, b"x"), Err(CallError::Revoked)));
+    let info = revocable.info().unwrap();
+    assert!(info.attributes.contains(Attributes::REVOKED));
+    assert_eq!(info.target, Some(server.process.child.id()));
+}
+
+#[test]
+fn dr_055_a_call_in_progress_outlives_revocation() {
+    let (begun, begin) = std::sync::mpsc::channel();
+    let (go_on, gone_on) = std::sync::mpsc::channel::<()>();
+    let gone_on = std::sync::Mutex::new(gone_on);
+    let door = door::Door::builder()
+        .create(move |call| {
+            begun.send(()).unwrap();
+            gone_on.lock().unwrap().recv().unwrap();
+            door::Reply::bytes(call.argument())
+        })
+        .unwrap();
+    let handle = DoorHandle::from_fd(door.lend().unwrap()).unwrap();
+    let caller = std::thread::spawn(move || call(&handle, b"to the end").map(door::Answer::into_data));
+    begin.recv().unwrap();
+    door.revoke();
+    go_on.send(()).unwrap();
+    assert_eq!(caller.join().unwrap().unwrap(), b"to the end");
+}
+
+#[test]
+fn a_deadline_ends_the_call_and_the_server_is_told() {
+    let server = Server::start();
+    let patient = server.open("patient");
+    for round in 1..=3u64 {
+        let error = patient
+            .call_with(Call::new(b"").deadline(Duration::from_millis(15)))
+            .unwrap_err();
+        assert!(matches!(error, CallError::TimedOut), "{error:?}");
+        let seen = call(&server.open("cancelled"), &round.to_le_bytes()).unwrap();
+        assert_eq!(number(&seen), round);
+    }
+    assert_eq!(call(&server.open("echo"), b"next").unwrap().data(), b"next");
+}
+
+#[test]
+fn a_late_reply_does_not_reach_the_next_call() {
+    let server = Server::start();
+    let (patient, echo) = (server.open("patient"), server.open("echo"));
+    for round in 0..30u8 {
+        let _ = patient.call_with(Call::new(b"").deadline(Duration::from_micros(300)));
+        assert_eq!(call(&echo, &[round; 50]).unwrap().data(), [round; 50]);
+    }
+}
+
+#[test]
+fn dr_074_the_death_of_the_client_cancels_its_call() {
+    let server = Server::start();
+    let mut client = Process::start("abandon", server.directory.path());
+    client.wait_for("begun");
+    client.kill();
+    assert_eq!(
+        number(&call(&server.open("cancelled"), &1u64.to_le_bytes()).unwrap()),
+        1
+    );
+}
+
+/// Role: a client that is killed in the middle of a call.
+pub(crate) fn abandon(directory: &Path) {
+    let patient = DoorHandle::open(directory.join("patient")).unwrap();
+    let caller = begin(patient, b"");
+    say("begun");
+    let _ = caller.join();
+}
+
+#[test]
+fn dr_157_closing_the_descriptor_does_not_end_a_call_on_it() {
+    let server = Server::start();
+    let revocable = call(&server.open("revocable"), b"")
+        .unwrap()
+        .into_descriptors()
+        .remove(0);
+    let door = revocable.into_door().unwrap();
+    let clone = door.try_clone().unwrap();
+    let caller = begin(door, b"argument");
+    drop(clone);
+    let (outcome, _) = caller.join().unwrap();
+    assert_eq!(outcome.unwrap(), b"argument");
+}

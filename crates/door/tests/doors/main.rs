@@ -1,0 +1,18 @@
+//! Doors across real processes. Rows DR-… are those of the behavioural specification.
+
+mod calls;
+mod descriptors;
+mod failures;
+mod fork;
+mod hostile;
+mod identity;
+mod paths;
+mod stress;
+mod support;
+mod unreferenced;
+
+#[test]
+#[ignore = "not a test: where child processes start"]
+fn role() {
+    support::role();
+}

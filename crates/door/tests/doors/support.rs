@@ -1,0 +1,415 @@
+//! Servers and clients in processes of their own: this test program, run again.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStderr, Command, Stdio};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
+
+use door::{Answer, Attachment, Call, CallError, Door, DoorHandle, Invocation, Reply};
+
+/// Nothing here takes that long; what does is broken.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A process that runs `role`, started from this very program.
+pub(crate) struct Process {
+    pub(crate) child: Child,
+    said: BufReader<ChildStderr>,
+}
+
+impl Process {
+    pub(crate) fn start(role: &str, directory: &Path) -> Self {
+        let mut child = Command::new(std::env::current_exe().unwrap())
+            .args(["--exact", "role", "--ignored", "--nocapture", "--test-threads=1"])
+            .env("DOOR_TEST_ROLE", role)
+            .env("DOOR_TEST_DIRECTORY", directory)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let said = BufReader::new(child.stderr.take().unwrap());
+        Self { child, said }
+    }
+
+    /// Reads what the process says until it says `word`; returns the rest of that line.
+    pub(crate) fn wait_for(&mut self, word: &str) -> String {
+        let mut line = String::new();
+        loop {
+            line.clear();
+            assert_ne!(
+                self.said.read_line(&mut line).unwrap(),
+                0,
+                "the process ended before it said {word:?}"
+            );
+            if let Some(rest) = line.trim_end().strip_prefix(word) {
+                return rest.trim().to_owned();
+            }
+        }
+    }
+
+    /// Waits for the end; true if the process was content.
+    pub(crate) fn finished_well(&mut self) -> bool {
+        let mut rest = String::new();
+        self.said.read_to_string(&mut rest).unwrap();
+        let well = self.child.wait().unwrap().success();
+        if !well {
+            eprintln!("{rest}");
+        }
+        well
+    }
+
+    pub(crate) fn kill(&mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// In a child: tells its parent something.
+pub(crate) fn say(line: &str) {
+    eprintln!("{line}");
+}
+
+/// In a child: waits for its parent to say something.
+pub(crate) fn listen() -> String {
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line).unwrap();
+    line.trim().to_owned()
+}
+
+/// A server with the doors of [`serve`].
+pub(crate) struct Server {
+    pub(crate) process: Process,
+    pub(crate) directory: tempfile::TempDir,
+}
+
+impl Server {
+    pub(crate) fn start() -> Self {
+        let directory = tempfile::tempdir().unwrap();
+        let mut process = Process::start("serve", directory.path());
+        process.wait_for("ready");
+        Self { process, directory }
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    pub(crate) fn open(&self, name: &str) -> DoorHandle {
+        DoorHandle::open(self.path(name)).unwrap()
+    }
+}
+
+/// A call that must not take for ever.
+pub(crate) fn call(door: &DoorHandle, argument: &[u8]) -> Result<Answer, CallError> {
+    door.call_with(Call::new(argument).deadline(PATIENCE))
+}
+
+/// A call with descriptors that must not take for ever.
+pub(crate) fn call_with(door: &DoorHandle, argument: &[u8], fds: Vec<OwnedFd>) -> Result<Answer, CallError> {
+    let call = fds
+        .into_iter()
+        .fold(Call::new(argument).deadline(PATIENCE), Call::descriptor);
+    door.call_with(call)
+}
+
+pub(crate) fn number(answer: &Answer) -> u64 {
+    u64::from_le_bytes(answer.data().try_into().unwrap())
+}
+
+/// Bytes that differ everywhere and for every seed.
+pub(crate) fn pattern(len: usize, seed: u64) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    (0..len)
+        .map(|_| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            (state >> 24) as u8
+        })
+        .collect()
+}
+
+/// A file that reads as `text`.
+pub(crate) fn file_with(text: &str) -> OwnedFd {
+    let mut file = tempfile::tempfile().unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    file.into()
+}
+
+pub(crate) fn text_of(fd: OwnedFd) -> String {
+    let path = format!("/proc/self/fd/{}", fd.as_raw_fd());
+    std::fs::read_to_string(path).unwrap()
+}
+
+/// A count one can wait for.
+#[derive(Clone, Default)]
+pub(crate) struct Counter(Arc<(Mutex<u64>, Condvar)>);
+
+impl Counter {
+    pub(crate) fn add(&self) {
+        *self.0.0.lock().unwrap() += 1;
+        self.0.1.notify_all();
+    }
+
+    pub(crate) fn value(&self) -> u64 {
+        *self.0.0.lock().unwrap()
+    }
+
+    /// Waits until it is at least `least`; its value then.
+    pub(crate) fn wait(&self, least: u64) -> u64 {
+        let count = self.0.0.lock().unwrap();
+        *self
+            .0
+            .1
+            .wait_timeout_while(count, PATIENCE, |count| *count < least)
+            .unwrap()
+            .0
+    }
+}
+
+/// Every child process starts here; without a role there is nothing to do.
+pub(crate) fn role() {
+    let Ok(role) = std::env::var("DOOR_TEST_ROLE") else {
+        return;
+    };
+    let directory = PathBuf::from(std::env::var_os("DOOR_TEST_DIRECTORY").unwrap());
+    match role.as_str() {
+        "serve" => serve(&directory),
+        "hold" => crate::unreferenced::hold(&directory),
+        "hammer" => crate::stress::hammer(&directory),
+        "drop_privileges" => crate::identity::drop_privileges(&directory),
+        "abandon" => crate::failures::abandon(&directory),
+        "chain" => crate::calls::chain(&directory),
+        "starve" => crate::descriptors::starve(&directory),
+        other => panic!("no role {other}"),
+    }
+}
+
+/// Tells the caller, through the first descriptor it sent, that the procedure has begun.
+fn announce(call: &mut Invocation<'_>) {
+    for descriptor in call.take_descriptors() {
+        std::fs::File::from(descriptor.into_fd()).write_all(b"!").unwrap();
+    }
+}
+
+/// One process with a door for each thing a server can do.
+fn serve(directory: &Path) {
+    let mut attachments: Vec<Attachment> = Vec::new();
+    let mut doors: Vec<Door> = Vec::new();
+    let mut add = |name: &str, door: Door| {
+        attachments.push(door.attach(directory.join(name)).unwrap());
+        doors.push(door);
+    };
+    let open = || Door::builder().refuse_descriptors(false);
+    add(
+        "echo",
+        open()
+            .create(|mut call| {
+                let fds = call.take_descriptors();
+                let reply = Reply::bytes(call.argument());
+                fds.into_iter().fold(reply, |reply, fd| reply.with_descriptor(fd))
+            })
+            .unwrap(),
+    );
+    add(
+        "aligned",
+        open()
+            .create(|call| Reply::bytes((call.argument().as_ptr() as u64 % 16).to_le_bytes()))
+            .unwrap(),
+    );
+    add(
+        "length",
+        open()
+            .create(|call| Reply::bytes((call.argument().len() as u64).to_le_bytes()))
+            .unwrap(),
+    );
+    add(
+        "big",
+        open()
+            .create(|call| {
+                let len = u64::from_le_bytes(call.argument().try_into().unwrap()) as usize;
+                Reply::bytes(pattern(len, len as u64))
+            })
+            .unwrap(),
+    );
+    add(
+        "limits",
+        open()
+            .min_argument_bytes(8)
+            .max_argument_bytes(16)
+            .max_descriptors(2)
+            .create(|call| Reply::bytes(vec![7; call.argument().len() * 1000]))
+            .unwrap(),
+    );
+    add(
+        "empty",
+        open().max_argument_bytes(0).create(|_| Reply::empty()).unwrap(),
+    );
+    add(
+        "refuse",
+        Door::builder()
+            .create(|_| Reply::empty().with_descriptor(file_with("given")))
+            .unwrap(),
+    );
+    add(
+        "text",
+        open()
+            .create(|mut call| {
+                Reply::bytes(
+                    call.take_descriptors()
+                        .into_iter()
+                        .map(|fd| text_of(fd.into_fd()))
+                        .collect::<Vec<_>>()
+                        .join(","),
+                )
+            })
+            .unwrap(),
+    );
+    add("panic", open().create(|_| panic!("as asked")).unwrap());
+    add(
+        "die",
+        open()
+            .create(|mut call| {
+                announce(&mut call);
+                std::process::abort()
+            })
+            .unwrap(),
+    );
+    add(
+        "hang",
+        open()
+            .create(|mut call| {
+                announce(&mut call);
+                loop {
+                    std::thread::park();
+                }
+            })
+            .unwrap(),
+    );
+    let cancelled = Counter::default();
+    let seen = cancelled.clone();
+    add(
+        "patient",
+        open()
+            .create(move |mut call| {
+                announce(&mut call);
+                while !call.is_cancelled() {
+                    std::thread::yield_now();
+                }
+                assert!(matches!(
+                    call.credentials(),
+                    Err(door::CredentialError::CallerGone)
+                ));
+                seen.add();
+                Reply::bytes(*b"nobody reads this")
+            })
+            .unwrap(),
+    );
+    add(
+        "cancelled",
+        open()
+            .create(move |call| {
+                Reply::bytes(
+                    cancelled
+                        .wait(u64::from_le_bytes(call.argument().try_into().unwrap()))
+                        .to_le_bytes(),
+                )
+            })
+            .unwrap(),
+    );
+    add(
+        "who",
+        open()
+            .create(|call| {
+                let who = call.credentials().unwrap();
+                Reply::bytes(format!(
+                    "{} {} {} {} {} {:?}",
+                    who.uid, who.gid, who.euid, who.egid, who.pid, who.groups
+                ))
+            })
+            .unwrap(),
+    );
+
+    let unreferenced = Counter::default();
+    let seen = unreferenced.clone();
+    let object = Arc::new(
+        Door::builder()
+            .on_unreferenced(move || seen.add())
+            .create(|call| Reply::bytes(call.argument()))
+            .unwrap(),
+    );
+    let lent = Arc::clone(&object);
+    add(
+        "lend",
+        open()
+            .create(move |_| Reply::empty().with_descriptor(lent.lend().unwrap()))
+            .unwrap(),
+    );
+    add(
+        "unreferenced",
+        open()
+            .create(move |call| {
+                Reply::bytes(
+                    unreferenced
+                        .wait(u64::from_le_bytes(call.argument().try_into().unwrap()))
+                        .to_le_bytes(),
+                )
+            })
+            .unwrap(),
+    );
+    let revocable = Arc::new(Mutex::new(Vec::<Door>::new()));
+    let created = Arc::clone(&revocable);
+    add(
+        "revocable",
+        open()
+            .create(move |_| {
+                let door = Door::builder()
+                    .refuse_descriptors(false)
+                    .create(|mut call| {
+                        announce(&mut call);
+                        if call.argument() == b"wait for the end" {
+                            while !call.is_cancelled() {
+                                std::thread::yield_now();
+                            }
+                        }
+                        Reply::bytes(call.argument())
+                    })
+                    .unwrap();
+                let lent = door.lend().unwrap();
+                created.lock().unwrap().push(door);
+                Reply::empty().with_descriptor(lent)
+            })
+            .unwrap(),
+    );
+    add(
+        "revoke",
+        open()
+            .create(move |_| {
+                revocable.lock().unwrap().clear();
+                Reply::empty()
+            })
+            .unwrap(),
+    );
+    add(
+        "sizes",
+        open()
+            .create(|_| {
+                let count = std::fs::read_dir("/proc/self/fd").unwrap().count() as u64;
+                Reply::bytes(count.to_le_bytes())
+            })
+            .unwrap(),
+    );
+
+    say("ready");
+    // Ends with its parent, or when told.
+    listen();
+}
