@@ -23,9 +23,6 @@ mod decode;
 mod encode;
 mod wire;
 
-#[cfg(test)]
-mod tests;
-
 use crate::error::DecodeError;
 use crate::message::Message;
 use alloc::vec::Vec;

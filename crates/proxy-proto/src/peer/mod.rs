@@ -13,9 +13,6 @@ mod link;
 mod sealer;
 mod tracker;
 
-#[cfg(test)]
-mod tests;
-
 pub use event::{Channel, Conflict, FailoverError, LinkLoss, PeerConfig, PeerEvent, PeerStatistics, Route};
 pub use sealer::Sealer;
 
