@@ -45,7 +45,7 @@ pub(crate) fn of_call(error: CallError) -> Errno {
         CallError::OutOfDescriptors => Errno(libc::EMFILE),
         CallError::ReplyTooBig { .. } => Errno(libc::EOVERFLOW),
         CallError::Os(error) => error.into(),
-        _ => Errno(libc::EIO), // the enum is open; the mirror test of this module names every variant known today
+        _ => Errno(libc::EIO), // the enum is open: a variant newer than this library
     }
 }
 

@@ -375,7 +375,8 @@ door_info_t info_of(int door) {
 
 int main(int count, char **argument) {
     const struct row *tables[] = {rows_create,     rows_call,          rows_revoke, rows_abort, rows_pool, rows_descriptor,
-                                  rows_credential, rows_unreferenced, rows_path,   rows_process};
+                                  rows_credential, rows_unreferenced, rows_path,   rows_process,
+                                  rows_leaving};
     CHECK(count == 3);
     int number = atoi(argument[1]);
     directory = argument[2];

@@ -32,7 +32,7 @@ struct row {
 };
 
 extern const struct row rows_create[], rows_call[], rows_revoke[], rows_abort[], rows_pool[], rows_descriptor[],
-    rows_credential[], rows_unreferenced[], rows_path[], rows_process[];
+    rows_credential[], rows_unreferenced[], rows_path[], rows_process[], rows_leaving[];
 
 /* The row fails: says where, and ends this process with status 1. */
 void row_failed(const char *file, int line, const char *what, long result, int error) __attribute__((noreturn));

@@ -12,6 +12,7 @@ mod create;
 mod credential;
 mod descriptor;
 mod layout;
+mod leaving;
 mod path;
 mod pool;
 mod process;
@@ -36,6 +37,7 @@ fn program() -> &'static PathBuf {
             "rows_create.c",
             "rows_credential.c",
             "rows_descriptor.c",
+            "rows_leaving.c",
             "rows_path.c",
             "rows_pool.c",
             "rows_process.c",

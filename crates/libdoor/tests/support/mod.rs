@@ -1,4 +1,5 @@
 //! Compiling C programs against the library under test, and running them.
+#![allow(dead_code, reason = "each test program uses a part of this module")]
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -6,18 +7,18 @@ use std::process::{Command, Output};
 use std::sync::OnceLock;
 
 /// A folder of this test run where files may be made.
-pub fn workspace() -> PathBuf {
+pub(crate) fn workspace() -> PathBuf {
     PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
 }
 
 /// A file of this crate.
-pub fn source(path: &str) -> PathBuf {
+pub(crate) fn source(path: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(path)
 }
 
 /// `libdoor.so` or `libdoor.a`, in the profile of this test. Cargo does not build them for a test of its own accord, because
 /// no Rust program can link to them.
-pub fn library(suffix: &str) -> PathBuf {
+pub(crate) fn library(suffix: &str) -> PathBuf {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     let folder = BUILT.get_or_init(|| {
         let exe = std::env::current_exe().expect("a test knows its own path");
@@ -50,7 +51,7 @@ pub fn library(suffix: &str) -> PathBuf {
 }
 
 /// A folder with `libdoor.so` and `libdoor.so.1`, as an installation would have it.
-pub fn installed() -> PathBuf {
+pub(crate) fn installed() -> PathBuf {
     let folder = workspace().join("lib");
     fs::create_dir_all(&folder).expect("the folder can be made");
     for name in ["libdoor.so", "libdoor.so.1"] {
@@ -63,7 +64,7 @@ pub fn installed() -> PathBuf {
 }
 
 /// True if a program of this name can be run.
-pub fn has(program: &str) -> bool {
+pub(crate) fn has(program: &str) -> bool {
     Command::new(program)
         .arg("--version")
         .output()
@@ -71,7 +72,7 @@ pub fn has(program: &str) -> bool {
 }
 
 /// Runs a command that must succeed.
-pub fn succeed(command: &mut Command) -> Output {
+pub(crate) fn succeed(command: &mut Command) -> Output {
     let output = command
         .output()
         .unwrap_or_else(|error| panic!("{command:?}: {error}"));
@@ -86,8 +87,8 @@ pub fn succeed(command: &mut Command) -> Output {
 }
 
 /// Compiles `sources` of `tests/c` against the shared library; returns the program.
-#[allow(dead_code, reason = "each test program uses a part of this module")]
-pub fn program(name: &str, compiler: &str, sources: &[&str]) -> PathBuf {
+
+pub(crate) fn program(name: &str, compiler: &str, sources: &[&str]) -> PathBuf {
     let lib = installed();
     let temporary = workspace().join(format!("{name}.{}", std::process::id()));
     let mut command = Command::new(compiler);
@@ -105,7 +106,7 @@ pub fn program(name: &str, compiler: &str, sources: &[&str]) -> PathBuf {
     command
         .arg("-L")
         .arg(&lib)
-        .arg("-ldoor")
+        .args(["-ldoor", "-lm"])
         .arg(format!("-Wl,-rpath,{}", lib.display()));
     succeed(&mut command);
     let program = workspace().join(name);
