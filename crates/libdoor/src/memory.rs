@@ -137,7 +137,7 @@ struct Program {
     image: Range<usize>,
     /// The writable segment without the part that is read-only after relocation.
     data: Range<usize>,
-    /// The program break when first looked at: the heap above it only grows and shrinks at its end.
+    /// Where the program break was at first: the heap above it grows and shrinks only at its end.
     heap_start: usize,
 }
 
@@ -146,7 +146,7 @@ static PROGRAM: OnceLock<Program> = OnceLock::new();
 impl Program {
     fn look() -> Self {
         // SAFETY: asks only.
-        let heap_start = unsafe { libc::sbrk(0) }.addr();
+        let heap_start = first_break().unwrap_or_else(|| unsafe { libc::sbrk(0) }.addr());
         let mut program = Self {
             image: 0..0,
             data: 0..0,
@@ -194,6 +194,18 @@ impl Program {
         }
         1 // the first object is the program itself
     }
+}
+
+/// `start_brk` of proc_pid_stat(5).
+fn first_break() -> Option<usize> {
+    let stat = std::fs::read_to_string("/proc/self/stat").ok()?;
+    let after_name = &stat[stat.rfind(')')? + 1..];
+    after_name
+        .split_ascii_whitespace()
+        .nth(44)?
+        .parse()
+        .ok()
+        .filter(|start| *start != 0)
 }
 
 /// Fresh anonymous memory for results that do not fit, unmapped again unless [`Mapping::keep`] hands it over.
