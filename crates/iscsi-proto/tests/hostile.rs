@@ -184,7 +184,8 @@ impl Knowledge {
         let mut rest = sent;
         while let Some((header, after)) = rest.split_first_chunk::<48>() {
             if bhs::opcode(header) == bhs::ReadyToTransfer::OPCODE {
-                self.r2t.get_or_insert(bhs::ReadyToTransfer::decode(header));
+                self.r2t
+                    .get_or_insert_with(|| bhs::ReadyToTransfer::decode(header));
             }
             rest = &after[(bhs::lengths(header).1 as usize).next_multiple_of(4)..];
         }
