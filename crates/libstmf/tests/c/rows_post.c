@@ -89,7 +89,10 @@ int st_018(const struct bench *bench)
         if (round == 0)
             before = open_descriptors();
     }
-    CHECK(open_descriptors() == before);
+    int after = open_descriptors();
+    if (after > before)
+        fprintf(stderr, "%d descriptors after the first post, %d after the last\n", before, after);
+    CHECK(after <= before);
     stmfState service;
     CHECK_STATUS(stmfGetState(&service), STMF_STATUS_SUCCESS);
     server_stop(&server);
