@@ -13,7 +13,7 @@ use super::claimed::{exports_of, substitute};
 use super::client::{self, Parcel, Taken, Target, has_hung_up, split};
 use super::layout::{
     ARGUMENT_BYTES, CHUNK_BYTES, INLINE_BYTES, NO_RESULTS, PARKED, PLACE_FILE, Progress, STARVES,
-    WINDOW_BYTES,
+    WINDOW_BYTES, small,
 };
 use super::spin::published_cpu;
 use super::undertaker;
@@ -158,7 +158,7 @@ fn try_call(
     lane.flags()
         .store(if request.results { 0 } else { NO_RESULTS }, Ordering::Relaxed);
     lane.request_descriptors()
-        .store(request.descriptors.len() as u32, Ordering::Relaxed);
+        .store(small(request.descriptors.len()), Ordering::Relaxed);
     lane.client_cpu().store(published_cpu(), Ordering::Relaxed);
     lane.handle().store(handle, Ordering::Relaxed);
     lane.request_len().store(len as u64, Ordering::Relaxed);
@@ -245,10 +245,10 @@ fn send_descriptors(taken: &Taken, seq: u32, descriptors: &[BorrowedFd<'_>]) -> 
     let exports = exports_of(descriptors)?;
     let outgoing = substitute(descriptors, &exports);
     for (number, chunk) in outgoing.chunks(socket::MAX_DESCRIPTORS).enumerate() {
-        let first = (number * socket::MAX_DESCRIPTORS) as u32;
+        let first = small(number * socket::MAX_DESCRIPTORS);
         let note = Note {
             kind: NoteKind::Descriptors,
-            lane: taken.index as u32,
+            lane: small(taken.index),
             seq,
             first,
             len: outgoing.len() as u64,

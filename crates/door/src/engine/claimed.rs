@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::layout::{NO_RESULTS, PLACE_FILE, WINDOW_BYTES};
+use super::layout::{NO_RESULTS, PLACE_FILE, WINDOW_BYTES, small};
 use super::link::new_memfd;
 use super::object::{DoorObject, Reference, lock};
 use super::server;
@@ -262,7 +262,7 @@ impl Claimed {
         lane.status().store(status as u32, Ordering::Relaxed);
         lane.reply_len().store(len as u64, Ordering::Relaxed);
         lane.reply_descriptors()
-            .store(descriptors as u32, Ordering::Relaxed);
+            .store(small(descriptors), Ordering::Relaxed);
         lane.place().store(place, Ordering::Relaxed);
         lane.server_cpu().store(published_cpu(), Ordering::Relaxed);
         // What was not taken is closed before the caller goes on.
@@ -296,10 +296,10 @@ impl Origin {
         let exports = exports_of(descriptors)?;
         let outgoing: Vec<BorrowedFd<'_>> = substitute(descriptors, &exports);
         for (number, chunk) in outgoing.chunks(socket::MAX_DESCRIPTORS).enumerate() {
-            let first = (number * socket::MAX_DESCRIPTORS) as u32;
+            let first = small(number * socket::MAX_DESCRIPTORS);
             let note = Note {
                 kind: NoteKind::Descriptors,
-                lane: index as u32,
+                lane: small(index),
                 seq: self.seq,
                 first,
                 len: outgoing.len() as u64,
@@ -327,7 +327,7 @@ impl Origin {
         let file = sealed_file(data)?;
         let note = Note {
             kind: NoteKind::File,
-            lane: self.lease.index as u32,
+            lane: small(self.lease.index),
             seq: self.seq,
             first: 0,
             len: data.len() as u64,

@@ -559,7 +559,7 @@ fn ask(
             Ok(()) => break,
             // The queue is shared by all holders of this descriptor: wait until it has room.
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                wait_for(fd, PollFlags::OUT, patience)?
+                wait_for(fd, PollFlags::OUT, patience)?;
             }
             Err(error) => {
                 return Err(match error.raw_os_error() {

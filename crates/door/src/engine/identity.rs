@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags};
 
 use super::claimed::Origin;
+use super::layout::small;
 use super::object::lock;
 use super::server::socket_pair;
 use super::wire::{Note, NoteKind};
@@ -157,7 +158,7 @@ fn challenge(origin: &Origin) -> Result<(PeerIds, Vec<u32>), CredentialError> {
     socket::pass_credentials(ours.as_fd())?;
     let note = Note {
         kind: NoteKind::Challenge,
-        lane: origin.lease.index as u32,
+        lane: small(origin.lease.index),
         seq: origin.seq,
         first: 0,
         len: 0,

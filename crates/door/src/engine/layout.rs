@@ -60,6 +60,12 @@ pub(crate) const STARVES: u32 = 1;
 /// In `stalled`: the server has put the transfer aside and wants the bell when there is more.
 pub(crate) const PARKED: u32 = 2;
 
+/// A count or number that is small by construction, as it is written into a word.
+#[inline]
+pub(crate) fn small(number: usize) -> u32 {
+    u32::try_from(number).unwrap_or(u32::MAX)
+}
+
 /// The bits of `pool` in the header: which lanes rang.
 #[inline]
 pub(crate) fn pending(memory: &Shared, pool: usize) -> &AtomicU64 {
@@ -238,7 +244,7 @@ impl<'a> Lane<'a> {
         let lane = HEADER_BYTES + self.index * LANE_BYTES;
         match len {
             0..=INLINE_BYTES => (self.memory, lane + 160),
-            ..=RESULT_BYTES => (self.memory, lane + RESULT),
+            len if len <= RESULT_BYTES => (self.memory, lane + RESULT),
             _ => self.window(0),
         }
     }

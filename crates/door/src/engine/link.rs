@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering, fence};
 use std::sync::{Arc, Mutex};
 
 use super::internal::InternalFd;
-use super::layout::{LANES, LINK_BYTES, Lane, POLLS, POOLS, SLEEPS};
+use super::layout::{LANES, LINK_BYTES, Lane, POLLS, POOLS, SLEEPS, small};
 use super::object::{DoorObject, Export, lock};
 use super::pool::Pool;
 use super::undertaker;
@@ -218,7 +218,7 @@ impl ServerLink {
                 lane.tick().fetch_add(1, Ordering::SeqCst);
                 let note = Note {
                     kind: NoteKind::Wake,
-                    lane: index as u32,
+                    lane: small(index),
                     seq: 0,
                     first: 0,
                     len: 0,
@@ -401,7 +401,7 @@ impl ServerLink {
         } else {
             None
         };
-        Ok((index as u32, bell))
+        Ok((small(index), bell))
     }
 
     /// The number this client knows `pool` by.

@@ -298,7 +298,7 @@ pub(crate) fn detach(path: &Path) -> Result<(), AttachError> {
     let place = Place::of(path)?;
     let stat = place
         .stat(&place.name)?
-        .ok_or(AttachError::Os(Errno::NOENT.into()))?;
+        .ok_or_else(|| AttachError::from(Errno::NOENT))?;
     if !is_socket(&stat) {
         return Err(AttachError::NotAttached);
     }

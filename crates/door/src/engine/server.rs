@@ -66,7 +66,9 @@ pub(crate) fn server() -> io::Result<Arc<Server>> {
     if let Some(server) = slot.as_ref() {
         return Ok(Arc::clone(server));
     }
-    let random = u128::from_le_bytes(process::random()?) as u64;
+    let random = process::random()?
+        .iter()
+        .fold(0, |all, byte| all << 8 | u64::from(*byte));
     let server = Arc::new(Server {
         id: (random & SERVER_ID).max(1),
         epoll: InternalFd::new(epoll::create(epoll::CreateFlags::CLOEXEC)?),

@@ -7,7 +7,7 @@ use std::sync::atomic::{Ordering, fence};
 use std::time::{Duration, Instant};
 
 use super::claimed::{Claimed, Origin};
-use super::layout::{ARGUMENT_BYTES, CHUNK_BYTES, PARKED, Progress, STARVES, WINDOW_BYTES, pending};
+use super::layout::{ARGUMENT_BYTES, CHUNK_BYTES, PARKED, Progress, STARVES, WINDOW_BYTES, pending, small};
 use super::link::{Missing, ServerLink, Transfer};
 use super::object::{DoorObject, lock};
 use super::pool::{Pool, Work};
@@ -135,7 +135,7 @@ impl ServerThread {
         let (lease, remembered, mut buffer) = claimed.dismantle();
         buffer.trim();
         self.buffer = buffer;
-        self.remembered = remembered.or(self.remembered.take());
+        self.remembered = remembered.or_else(|| self.remembered.take());
         if let Some(lease) = lease {
             self.lease = Some(lease);
         }
@@ -185,13 +185,11 @@ impl ServerThread {
                 },
             };
             match work {
-                Some(Work::Unreferenced(door)) => {
-                    if door.begin_unreferenced() {
-                        return Ok(Claimed::unreferenced(door));
-                    }
+                Some(Work::Unreferenced(door)) if door.begin_unreferenced() => {
+                    return Ok(Claimed::unreferenced(door));
                 }
                 Some(Work::Lane(link, index)) => self.take_lane(link, index),
-                None => {}
+                Some(Work::Unreferenced(_)) | None => {}
             }
         }
     }
@@ -239,11 +237,12 @@ impl ServerThread {
             false
         } else {
             let peer = lane.client_cpu().load(Ordering::Relaxed);
-            if !link.has_work(index) && !lease.announced {
-                if let Some(number) = link.pool_index(pool) {
-                    lane.attending().store(number as u32 + 1, Ordering::Release);
-                    lease.announced = true;
-                }
+            if !lease.announced
+                && !link.has_work(index)
+                && let Some(number) = link.pool_index(pool)
+            {
+                lane.attending().store(small(number) + 1, Ordering::Release);
+                lease.announced = true;
             }
             self.spin.until(SERVER_BUDGET, peer, || link.has_work(index))
         };
@@ -372,40 +371,37 @@ impl ServerThread {
 
     /// Goes on with an argument that arrives in pieces.
     fn resume(&mut self, lease: Lease, mut transfer: Transfer) -> Taken {
-        loop {
-            match self.fetch(&lease, &mut transfer) {
-                Fetched::Whole => {
-                    let Transfer {
-                        seq,
-                        buffer,
-                        len,
-                        fds,
-                        door,
-                        flags,
-                        ..
-                    } = transfer;
-                    return Taken::Invocation(self.invoke(lease, seq, flags, door, buffer, len, fds));
-                }
-                Fetched::Failed(status) => {
-                    undertaker::bury(transfer.fds);
-                    return Taken::Answered(refuse(lease, transfer.seq, status, 0));
-                }
-                Fetched::Parked => {
-                    if !lease.link.park_bytes(transfer.len) {
-                        undertaker::bury(transfer.fds);
-                        return Taken::Answered(refuse(lease, transfer.seq, Status::NoMemory, 0));
-                    }
-                    let state = &lease.link.lanes[lease.index];
-                    *lock(&state.transfer) = Some(transfer);
-                    state.parked.store(true, Ordering::Release);
-                    let lane = lease.link.lane(lease.index);
-                    lane.stalled().store(PARKED, Ordering::SeqCst);
-                    fence(Ordering::SeqCst);
-                    self.put_down(lease);
-                    return Taken::Released;
-                }
+        let status = match self.fetch(&lease, &mut transfer) {
+            Fetched::Whole => {
+                let Transfer {
+                    seq,
+                    buffer,
+                    len,
+                    fds,
+                    door,
+                    flags,
+                    ..
+                } = transfer;
+                return Taken::Invocation(self.invoke(lease, seq, flags, door, buffer, len, fds));
             }
-        }
+            Fetched::Parked if lease.link.park_bytes(transfer.len) => {
+                let state = &lease.link.lanes[lease.index];
+                *lock(&state.transfer) = Some(transfer);
+                state.parked.store(true, Ordering::Release);
+                lease
+                    .link
+                    .lane(lease.index)
+                    .stalled()
+                    .store(PARKED, Ordering::SeqCst);
+                fence(Ordering::SeqCst);
+                self.put_down(lease);
+                return Taken::Released;
+            }
+            Fetched::Parked => Status::NoMemory,
+            Fetched::Failed(status) => status,
+        };
+        undertaker::bury(transfer.fds);
+        Taken::Answered(refuse(lease, transfer.seq, status, 0))
     }
 
     /// Copies what the client has put into the window, as long as it keeps coming.

@@ -70,7 +70,9 @@ pub(crate) fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<R
             (libc::SOL_SOCKET, libc::SCM_RIGHTS) => {
                 for index in 0..data_len / size_of::<RawFd>() {
                     // SAFETY: the kernel wrote that many descriptors.
-                    let fd = unsafe { data.cast::<RawFd>().add(index).read_unaligned() };
+                    let place = unsafe { data.cast::<RawFd>().add(index) };
+                    // SAFETY: as above; the place need not be aligned.
+                    let fd = unsafe { place.read_unaligned() };
                     // SAFETY: the kernel has just installed it for us, and nobody else knows it.
                     received.fds.push(unsafe { OwnedFd::from_raw_fd(fd) });
                 }
@@ -169,10 +171,18 @@ impl ControlWriter<'_> {
     }
 }
 
+/// Size of a type that is a few words long.
+const fn size_in_words<T>() -> libc::socklen_t {
+    assert!(size_of::<T>() <= 64);
+    #[expect(clippy::cast_possible_truncation, reason = "at most 64, as asserted")]
+    let size = size_of::<T>() as libc::socklen_t;
+    size
+}
+
 /// Reads a socket option of fixed size. Safe to ask of any descriptor: others give `ENOTSOCK`.
 fn option<T: Copy + Default>(socket: BorrowedFd<'_>, name: i32) -> io::Result<T> {
     let mut value = T::default();
-    let mut len = size_of::<T>() as libc::socklen_t;
+    let mut len = size_in_words::<T>();
     // SAFETY: `value` and `len` outlive the call, and `len` holds the size of `value`; all Ts used are plain integers.
     let rc = unsafe {
         libc::getsockopt(
@@ -190,7 +200,7 @@ fn option<T: Copy + Default>(socket: BorrowedFd<'_>, name: i32) -> io::Result<T>
 }
 
 fn set_option<T: Copy>(socket: BorrowedFd<'_>, name: i32, value: &T) -> io::Result<()> {
-    let len = size_of::<T>() as libc::socklen_t;
+    let len = size_in_words::<T>();
     // SAFETY: `value` outlives the call and `len` is its size.
     let rc = unsafe {
         libc::setsockopt(

@@ -1,5 +1,10 @@
 //! Doors across real processes. Rows DR-… are those of the behavioural specification.
 
+#![expect(
+    clippy::cast_possible_truncation,
+    reason = "patterns and small counts of tests"
+)]
+
 mod calls;
 mod descriptors;
 mod failures;
