@@ -145,13 +145,19 @@ impl Refusal {
         if let Self::Other(code) = self {
             return code;
         }
-        Self::TABLE.iter().find(|(r, _)| *r == self).map_or(u16::MAX, |(_, code)| *code)
+        Self::TABLE
+            .iter()
+            .find(|(r, _)| *r == self)
+            .map_or(u16::MAX, |(_, code)| *code)
     }
 
     /// The refusal of that number; an unknown number is kept as it is.
     #[must_use]
     pub fn from_code(code: u16) -> Self {
-        Self::TABLE.iter().find(|(_, c)| *c == code).map_or(Self::Other(code), |(r, _)| *r)
+        Self::TABLE
+            .iter()
+            .find(|(_, c)| *c == code)
+            .map_or(Self::Other(code), |(r, _)| *r)
     }
 }
 

@@ -22,7 +22,11 @@ use crate::time::Instant;
 #[must_use]
 pub fn next_epoch(current: u64, node: u16) -> u64 {
     let next = current.saturating_add(1);
-    if next & 1 == u64::from(node & 1) { next } else { next.saturating_add(1) }
+    if next & 1 == u64::from(node & 1) {
+        next
+    } else {
+        next.saturating_add(1)
+    }
 }
 
 /// The side that lets go.
@@ -72,10 +76,12 @@ impl OldOwner {
     #[must_use]
     pub fn answered(&self, epoch: u64, error: Option<Refusal>, node: u16) -> Verdict {
         match *self {
-            Self::Offered { epoch: offered, .. } | Self::InTransit { epoch: offered } if offered == epoch => match error {
-                None => Verdict::HandedOver(epoch),
-                Some(why) => Verdict::RollBack(next_epoch(epoch, node), why),
-            },
+            Self::Offered { epoch: offered, .. } | Self::InTransit { epoch: offered } if offered == epoch => {
+                match error {
+                    None => Verdict::HandedOver(epoch),
+                    Some(why) => Verdict::RollBack(next_epoch(epoch, node), why),
+                }
+            }
             _ => Verdict::Wait,
         }
     }
@@ -130,7 +136,10 @@ pub enum NewOwner {
 mod tests {
     use super::*;
 
-    const OFFERED: OldOwner = OldOwner::Offered { epoch: 5, deadline: Instant(9) };
+    const OFFERED: OldOwner = OldOwner::Offered {
+        epoch: 5,
+        deadline: Instant(9),
+    };
     const TRANSIT: OldOwner = OldOwner::InTransit { epoch: 5 };
 
     #[test]
@@ -151,7 +160,10 @@ mod tests {
             OFFERED.answered(5, Some(Refusal::ActivationFailed), 0),
             Verdict::RollBack(6, Refusal::ActivationFailed)
         );
-        assert_eq!(OldOwner::Draining { token: 1 }.answered(5, None, 0), Verdict::Wait);
+        assert_eq!(
+            OldOwner::Draining { token: 1 }.answered(5, None, 0),
+            Verdict::Wait
+        );
     }
 
     #[test]
@@ -160,13 +172,23 @@ mod tests {
             (Some((AccessState::Active, 5)), Verdict::HandedOver(5)),
             (Some((AccessState::Standby, 5)), Verdict::HandedOver(5)),
             (Some((AccessState::StandbyToActive, 5)), Verdict::Wait),
-            (Some((AccessState::Standby, 4)), Verdict::RollBack(6, Refusal::Stale)),
-            (Some((AccessState::Active, 3)), Verdict::RollBack(6, Refusal::Stale)),
+            (
+                Some((AccessState::Standby, 4)),
+                Verdict::RollBack(6, Refusal::Stale),
+            ),
+            (
+                Some((AccessState::Active, 3)),
+                Verdict::RollBack(6, Refusal::Stale),
+            ),
             (None, Verdict::RollBack(6, Refusal::Stale)),
         ];
         for (said, verdict) in rows {
             assert_eq!(TRANSIT.peer_said(said, 0), verdict, "{said:?}");
         }
-        assert_eq!(OFFERED.peer_said(Some((AccessState::Standby, 4)), 0), Verdict::Wait, "the offer is on its way");
+        assert_eq!(
+            OFFERED.peer_said(Some((AccessState::Standby, 4)), 0),
+            Verdict::Wait,
+            "the offer is on its way"
+        );
     }
 }

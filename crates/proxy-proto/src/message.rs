@@ -49,7 +49,11 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { max_data_bytes: 1 << 20, max_immediate_bytes: 1 << 20, max_tasks: 4096 }
+        Self {
+            max_data_bytes: 1 << 20,
+            max_immediate_bytes: 1 << 20,
+            max_tasks: 4096,
+        }
     }
 }
 

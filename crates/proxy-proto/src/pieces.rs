@@ -35,8 +35,12 @@ impl Pieces {
     /// Drops what is beyond `length`.
     pub(crate) fn truncate(&mut self, length: u64) {
         while self.length > length {
-            let Some(mut last) = self.pieces.pop_back() else { return };
-            let excess = usize::try_from(self.length.saturating_sub(length)).unwrap_or(usize::MAX).min(last.len());
+            let Some(mut last) = self.pieces.pop_back() else {
+                return;
+            };
+            let excess = usize::try_from(self.length.saturating_sub(length))
+                .unwrap_or(usize::MAX)
+                .min(last.len());
             last.truncate(last.len().saturating_sub(excess));
             self.length = self.length.saturating_sub(excess as u64);
             if !last.is_empty() {
@@ -57,7 +61,9 @@ impl Pieces {
         }
         let mut joined = BytesMut::with_capacity(n);
         while joined.len() < n {
-            let Some(mut piece) = self.pieces.pop_front() else { break };
+            let Some(mut piece) = self.pieces.pop_front() else {
+                break;
+            };
             let rest = n.saturating_sub(joined.len());
             if piece.len() > rest {
                 joined.extend_from_slice(&piece.split_to(rest));

@@ -24,7 +24,13 @@ pub(crate) struct NotGranted;
 
 impl Reassembly {
     pub(crate) fn new(granted: u64) -> Self {
-        Self { granted, received: 0, ordered: Vec::new(), early: BTreeMap::new(), early_bytes: 0 }
+        Self {
+            granted,
+            received: 0,
+            ordered: Vec::new(),
+            early: BTreeMap::new(),
+            early_bytes: 0,
+        }
     }
 
     pub(crate) fn granted(&self) -> u64 {
@@ -88,7 +94,10 @@ impl Reassembly {
         if data.len() <= known {
             return Ok(());
         }
-        let bytes = self.early_bytes.saturating_sub(known as u64).saturating_add(data.len() as u64);
+        let bytes = self
+            .early_bytes
+            .saturating_sub(known as u64)
+            .saturating_add(data.len() as u64);
         if bytes > self.granted.saturating_mul(2) || self.early.len() >= MAX_EARLY {
             return Err(NotGranted);
         }
@@ -109,7 +118,14 @@ mod tests {
     #[test]
     fn order_duplicates_and_overlaps_do_not_matter() {
         let mut r = Reassembly::new(10);
-        for (offset, piece) in [(6, "ghij"), (2, "cde"), (2, "cd"), (0, "abc"), (0, "abcdefg"), (6, "gh")] {
+        for (offset, piece) in [
+            (6, "ghij"),
+            (2, "cde"),
+            (2, "cd"),
+            (0, "abc"),
+            (0, "abcdefg"),
+            (6, "gh"),
+        ] {
             r.accept(offset, Bytes::from(piece)).unwrap();
         }
         assert_eq!((r.received(), all(&mut r)), (10, b"abcdefghij".to_vec()));

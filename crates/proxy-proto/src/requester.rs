@@ -6,7 +6,8 @@
 use crate::error::Refusal;
 use crate::limits::MIN_DATA_BYTES;
 use crate::message::{
-    GuidBytes, Limits, Message, PortRecord, ScsiCommand, TaskAttribute, TaskManagement, TaskManagementFunction,
+    GuidBytes, Limits, Message, PortRecord, ScsiCommand, TaskAttribute, TaskManagement,
+    TaskManagementFunction,
 };
 use crate::pieces::Pieces;
 use crate::reassembly::Reassembly;
@@ -16,7 +17,6 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use core::time::Duration;
-
 
 /// Settings of [`Requester`].
 #[derive(Clone, Debug)]
@@ -145,7 +145,11 @@ struct Task {
 impl Task {
     /// More credit, once half of the window is used up.
     fn credit_due(&mut self) -> Option<u32> {
-        let target = self.read.received().saturating_add(self.window).min(self.expected_in);
+        let target = self
+            .read
+            .received()
+            .saturating_add(self.window)
+            .min(self.expected_in);
         let more = target.saturating_sub(self.read.granted());
         let last = target == self.expected_in;
         if more == 0 || (!last && more < self.window / 2) {
@@ -171,7 +175,13 @@ struct WriteData {
 
 impl WriteData {
     fn new(expected: u64) -> Self {
-        Self { expected, have: 0, unsent: Pieces::default(), sent: 0, wanted: 0 }
+        Self {
+            expected,
+            have: 0,
+            unsent: Pieces::default(),
+            sent: 0,
+            wanted: 0,
+        }
     }
 
     /// False: more than the initiator announced.
@@ -293,14 +303,27 @@ impl Requester {
         let read = Reassembly::new(u64::from(window.min(new.expected_in)));
         let deadline = now.after(self.config.deadline);
         let (expected_in, window) = (u64::from(new.expected_in), u64::from(window));
-        self.tasks.insert(task, Task { read, expected_in, window, write, status: None, aborting: false, deadline });
+        self.tasks.insert(
+            task,
+            Task {
+                read,
+                expected_in,
+                window,
+                write,
+                status: None,
+                aborting: false,
+                deadline,
+            },
+        );
         Ok(task)
     }
 
     /// More write data, following what was supplied before. False: more than the initiator announced, or no such task.
     pub fn supply(&mut self, now: Instant, task: u64, data: Bytes) -> bool {
         let deadline = now.after(self.config.deadline);
-        let Some(t) = self.tasks.get_mut(&task) else { return false };
+        let Some(t) = self.tasks.get_mut(&task) else {
+            return false;
+        };
         if !t.write.supply(data) {
             return false;
         }
@@ -320,9 +343,18 @@ impl Requester {
     ) -> u64 {
         let task = self.take_number();
         let (initiator, port, session) = nexus;
-        let request = TaskManagement { task, function, guid, lun, initiator, port, session };
+        let request = TaskManagement {
+            task,
+            function,
+            guid,
+            lun,
+            initiator,
+            port,
+            session,
+        };
         self.out.push_back(Message::TaskManagement(request));
-        self.management.insert(task, now.after(self.config.abort_deadline));
+        self.management
+            .insert(task, now.after(self.config.abort_deadline));
         task
     }
 
@@ -348,10 +380,14 @@ impl Requester {
     pub fn channel_lost(&mut self) {
         self.out.clear();
         for (task, _) in core::mem::take(&mut self.tasks) {
-            self.events.push_back(RequesterEvent::Finished { task, outcome: Outcome::ChannelLost });
+            self.events.push_back(RequesterEvent::Finished {
+                task,
+                outcome: Outcome::ChannelLost,
+            });
         }
         for (task, _) in core::mem::take(&mut self.management) {
-            self.events.push_back(RequesterEvent::TaskManagementDone { task, response: None });
+            self.events
+                .push_back(RequesterEvent::TaskManagementDone { task, response: None });
         }
     }
 
@@ -359,7 +395,10 @@ impl Requester {
     /// command, so the task ends as [`Outcome::ChannelLost`].
     pub fn send_failed(&mut self, task: u64) {
         if self.tasks.remove(&task).is_some() {
-            self.events.push_back(RequesterEvent::Finished { task, outcome: Outcome::ChannelLost });
+            self.events.push_back(RequesterEvent::Finished {
+                task,
+                outcome: Outcome::ChannelLost,
+            });
         }
     }
 
@@ -368,7 +407,14 @@ impl Requester {
         match message {
             Message::DataIn { task, offset, data } => self.data_in(now, task, offset, data),
             Message::R2t { task, offset, length } => self.r2t(now, task, offset, length),
-            Message::Status { task, status, sense, data_in_total, data_offset, data } => {
+            Message::Status {
+                task,
+                status,
+                sense,
+                data_in_total,
+                data_offset,
+                data,
+            } => {
                 if let Some(t) = self.tasks.get_mut(&task) {
                     t.status.get_or_insert((status, sense, data_in_total));
                     self.data_in(now, task, data_offset, data);
@@ -377,21 +423,32 @@ impl Requester {
             Message::TaskAborted { task } => {
                 // Only after an abort of ours; the owner's own aborts end with a status.
                 let aborted = self.tasks.get(&task).is_some_and(|t| t.aborting);
-                self.finish(task, if aborted { Outcome::Aborted } else { Outcome::PeerFault });
+                self.finish(
+                    task,
+                    if aborted {
+                        Outcome::Aborted
+                    } else {
+                        Outcome::PeerFault
+                    },
+                );
             }
             Message::Refused { task, code, .. } => {
                 if self.management.remove(&task).is_some() {
-                    self.events.push_back(RequesterEvent::TaskManagementDone { task, response: Some(FUNCTION_REJECTED) });
+                    self.events.push_back(RequesterEvent::TaskManagementDone {
+                        task,
+                        response: Some(FUNCTION_REJECTED),
+                    });
                 } else if code == Refusal::UnknownTask && self.tasks.get(&task).is_some_and(|t| t.aborting) {
                     self.finish(task, Outcome::Aborted);
                 } else {
                     self.finish(task, Outcome::Refused(code));
                 }
             }
-            Message::TaskManagementDone { task, response } => {
-                if self.management.remove(&task).is_some() {
-                    self.events.push_back(RequesterEvent::TaskManagementDone { task, response: Some(response) });
-                }
+            Message::TaskManagementDone { task, response } if self.management.remove(&task).is_some() => {
+                self.events.push_back(RequesterEvent::TaskManagementDone {
+                    task,
+                    response: Some(response),
+                });
             }
             _ => {}
         }
@@ -399,7 +456,9 @@ impl Requester {
 
     fn data_in(&mut self, now: Instant, task: u64, offset: u64, data: Bytes) {
         let deadline = now.after(self.config.deadline);
-        let Some(t) = self.tasks.get_mut(&task) else { return };
+        let Some(t) = self.tasks.get_mut(&task) else {
+            return;
+        };
         if !t.aborting {
             t.deadline = deadline;
         }
@@ -414,7 +473,11 @@ impl Requester {
                 if let Some(mut t) = self.tasks.remove(&task)
                     && let Some((status, sense, _)) = t.status.take()
                 {
-                    let outcome = Outcome::Status { status, sense, data: t.read.take() };
+                    let outcome = Outcome::Status {
+                        status,
+                        sense,
+                        data: t.read.take(),
+                    };
                     self.events.push_back(RequesterEvent::Finished { task, outcome });
                 }
                 return;
@@ -427,7 +490,9 @@ impl Requester {
 
     fn r2t(&mut self, now: Instant, task: u64, offset: u64, length: u32) {
         let deadline = now.after(self.config.deadline);
-        let Some(t) = self.tasks.get_mut(&task) else { return };
+        let Some(t) = self.tasks.get_mut(&task) else {
+            return;
+        };
         if t.aborting {
             return;
         }
@@ -437,7 +502,8 @@ impl Requester {
         }
         t.write.send(task, self.limits.max_data_bytes, &mut self.out);
         if let Some((have, end)) = t.write.lacking() {
-            self.events.push_back(RequesterEvent::DataWanted { task, have, end });
+            self.events
+                .push_back(RequesterEvent::DataWanted { task, have, end });
         }
     }
 
@@ -455,24 +521,46 @@ impl Requester {
 
     /// Ends what is overdue.
     pub fn handle_timeout(&mut self, now: Instant) {
-        let late: Vec<_> = self.tasks.iter().filter(|(_, t)| t.deadline <= now).map(|(n, t)| (*n, t.aborting)).collect();
+        let late: Vec<_> = self
+            .tasks
+            .iter()
+            .filter(|(_, t)| t.deadline <= now)
+            .map(|(n, t)| (*n, t.aborting))
+            .collect();
         for (task, aborting) in late {
             if !aborting {
                 self.out.push_back(Message::AbortTask { task });
             }
-            self.finish(task, if aborting { Outcome::AbortUnconfirmed } else { Outcome::TimedOut });
+            self.finish(
+                task,
+                if aborting {
+                    Outcome::AbortUnconfirmed
+                } else {
+                    Outcome::TimedOut
+                },
+            );
         }
-        let late: Vec<_> = self.management.iter().filter(|(_, d)| **d <= now).map(|(n, _)| *n).collect();
+        let late: Vec<_> = self
+            .management
+            .iter()
+            .filter(|(_, d)| **d <= now)
+            .map(|(n, _)| *n)
+            .collect();
         for task in late {
             self.management.remove(&task);
-            self.events.push_back(RequesterEvent::TaskManagementDone { task, response: None });
+            self.events
+                .push_back(RequesterEvent::TaskManagementDone { task, response: None });
         }
     }
 
     /// When [`Self::handle_timeout`] is due.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.tasks.values().map(|t| t.deadline).chain(self.management.values().copied()).min()
+        self.tasks
+            .values()
+            .map(|t| t.deadline)
+            .chain(self.management.values().copied())
+            .min()
     }
 
     /// The next message to seal and send.

@@ -36,7 +36,10 @@ pub struct ResponderConfig {
 
 impl Default for ResponderConfig {
     fn default() -> Self {
-        Self { max_tasks: Limits::default().max_tasks as usize, max_write_bytes: 256 << 20 }
+        Self {
+            max_tasks: Limits::default().max_tasks as usize,
+            max_write_bytes: 256 << 20,
+        }
     }
 }
 
@@ -184,19 +187,28 @@ impl Responder {
             }
             Message::AbortTask { task } => self.abort(TaskKey { boot_id, task }),
             Message::TaskManagement(request) => {
-                let key = TaskKey { boot_id, task: request.task };
+                let key = TaskKey {
+                    boot_id,
+                    task: request.task,
+                };
                 if self.seen.first_time(request.task) {
                     self.management.insert(key);
-                    self.events.push_back(ResponderEvent::TaskManagement { key, request });
+                    self.events
+                        .push_back(ResponderEvent::TaskManagement { key, request });
                 }
             }
             Message::SessionDestroy { session } => {
-                let keys: Vec<_> =
-                    self.tasks.iter().filter(|(k, t)| k.boot_id == boot_id && t.session == session).map(|(k, _)| *k).collect();
+                let keys: Vec<_> = self
+                    .tasks
+                    .iter()
+                    .filter(|(k, t)| k.boot_id == boot_id && t.session == session)
+                    .map(|(k, _)| *k)
+                    .collect();
                 for key in keys {
                     self.begin_abort(key, false);
                 }
-                self.events.push_back(ResponderEvent::SessionDestroyed { boot_id, session });
+                self.events
+                    .push_back(ResponderEvent::SessionDestroyed { boot_id, session });
             }
             _ => {}
         }
@@ -204,7 +216,10 @@ impl Responder {
 
     fn command(&mut self, mut command: ScsiCommand) {
         let task = command.task;
-        let key = TaskKey { boot_id: self.boot_id, task };
+        let key = TaskKey {
+            boot_id: self.boot_id,
+            task,
+        };
         if !self.seen.first_time(task) {
             // In progress or ended: the answer is on its way or has been given.
             return;
@@ -219,7 +234,12 @@ impl Responder {
             None
         };
         if let Some(code) = refusal {
-            self.out.push_back(Message::Refused { in_reply_to: 0, task, code, epoch: 0 });
+            self.out.push_back(Message::Refused {
+                in_reply_to: 0,
+                task,
+                code,
+                epoch: 0,
+            });
             return;
         }
         self.write_bytes = write_bytes;
@@ -256,7 +276,11 @@ impl Responder {
     /// # Errors
     /// [`UnknownTask`]: no such task, or it is being aborted, or this asks for more than the initiator announced.
     pub fn request_data(&mut self, key: TaskKey, length: u32) -> Result<(), UnknownTask> {
-        let t = self.tasks.get_mut(&key).filter(|t| t.aborted.is_none()).ok_or(UnknownTask)?;
+        let t = self
+            .tasks
+            .get_mut(&key)
+            .filter(|t| t.aborted.is_none())
+            .ok_or(UnknownTask)?;
         let end = t.requested.saturating_add(u64::from(length));
         if end > t.expected_out || t.collecting {
             return Err(UnknownTask);
@@ -268,7 +292,11 @@ impl Responder {
             let more = end.saturating_sub(offset);
             t.write.grant(more);
             let length = u32::try_from(more).unwrap_or(u32::MAX);
-            self.out.push_back(Message::R2t { task: key.task, offset, length });
+            self.out.push_back(Message::R2t {
+                task: key.task,
+                offset,
+                length,
+            });
         }
         self.collect(key);
         Ok(())
@@ -305,8 +333,18 @@ impl Responder {
     ///
     /// # Errors
     /// [`UnknownTask`]: it has ended already. A task that is being aborted ends without status and is no error.
-    pub fn complete(&mut self, key: TaskKey, status: u8, sense: Vec<u8>, data: Vec<Bytes>) -> Result<(), UnknownTask> {
-        let t = self.tasks.get_mut(&key).filter(|t| t.ending.is_none()).ok_or(UnknownTask)?;
+    pub fn complete(
+        &mut self,
+        key: TaskKey,
+        status: u8,
+        sense: Vec<u8>,
+        data: Vec<Bytes>,
+    ) -> Result<(), UnknownTask> {
+        let t = self
+            .tasks
+            .get_mut(&key)
+            .filter(|t| t.ending.is_none())
+            .ok_or(UnknownTask)?;
         if t.aborted.is_some() {
             self.aborted(key);
             return Ok(());
@@ -317,7 +355,12 @@ impl Responder {
         }
         rest.truncate(t.expected_in);
         let total = rest.len();
-        t.ending = Some(Ending { status, sense, rest, total });
+        t.ending = Some(Ending {
+            status,
+            sense,
+            rest,
+            total,
+        });
         self.pump(key);
         Ok(())
     }
@@ -326,7 +369,9 @@ impl Responder {
     fn pump(&mut self, key: TaskKey) {
         let limit = u64::from(self.limits.max_data_bytes);
         let task = key.task;
-        let Some(t) = self.tasks.get_mut(&key).filter(|t| t.aborted.is_none()) else { return };
+        let Some(t) = self.tasks.get_mut(&key).filter(|t| t.aborted.is_none()) else {
+            return;
+        };
         let Some(ending) = t.ending.as_mut() else { return };
         loop {
             let rest = ending.rest.len();
@@ -335,7 +380,14 @@ impl Responder {
                 let data = ending.rest.take(rest);
                 let sense = core::mem::take(&mut ending.sense);
                 let (status, data_in_total) = (ending.status, ending.total);
-                self.out.push_back(Message::Status { task, status, sense, data_in_total, data_offset, data });
+                self.out.push_back(Message::Status {
+                    task,
+                    status,
+                    sense,
+                    data_in_total,
+                    data_offset,
+                    data,
+                });
                 self.forget(key);
                 return;
             }
@@ -345,7 +397,11 @@ impl Responder {
             }
             t.credit = t.credit.saturating_sub(chunk);
             let data = ending.rest.take(chunk);
-            self.out.push_back(Message::DataIn { task, offset: data_offset, data });
+            self.out.push_back(Message::DataIn {
+                task,
+                offset: data_offset,
+                data,
+            });
         }
     }
 
@@ -385,7 +441,10 @@ impl Responder {
     /// Answers [`ResponderEvent::TaskManagement`].
     pub fn task_management_done(&mut self, key: TaskKey, response: u8) {
         if self.management.remove(&key) && key.boot_id == self.boot_id {
-            self.out.push_back(Message::TaskManagementDone { task: key.task, response });
+            self.out.push_back(Message::TaskManagementDone {
+                task: key.task,
+                response,
+            });
         }
     }
 
@@ -437,7 +496,8 @@ impl Responder {
             if task.guid == guid
                 && let Some(command) = task.held.take()
             {
-                self.events.push_back(ResponderEvent::Execute { key: *key, command });
+                self.events
+                    .push_back(ResponderEvent::Execute { key: *key, command });
             }
         }
     }

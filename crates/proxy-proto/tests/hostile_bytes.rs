@@ -1,6 +1,7 @@
 //! Bytes nobody of ours has written.
 
 mod common;
+mod messages;
 
 use bytes::Bytes;
 use proptest::prelude::*;
@@ -12,18 +13,26 @@ fn decode(bytes: &[u8]) -> Result<Envelope, DecodeError> {
 
 #[test]
 fn one_byte_more_or_less_refuses_a_message() {
-    for message in common::every_message() {
+    for message in messages::every_message() {
         let mut bytes = message.encode(1, 2);
         bytes.push(0);
-        assert!(matches!(decode(&bytes), Err(DecodeError::Long { .. })), "{}", message.name());
+        assert!(
+            matches!(decode(&bytes), Err(DecodeError::Long { .. })),
+            "{}",
+            message.name()
+        );
         bytes.truncate(bytes.len() - 2);
-        assert!(matches!(decode(&bytes), Err(DecodeError::Short { .. })), "{}", message.name());
+        assert!(
+            matches!(decode(&bytes), Err(DecodeError::Short { .. })),
+            "{}",
+            message.name()
+        );
     }
 }
 
 #[test]
 fn fields_appended_to_a_body_are_skipped() {
-    for message in common::every_message() {
+    for message in messages::every_message() {
         let mut bytes = message.encode(1, 2);
         let body = u32::from_le_bytes(bytes[32..36].try_into().unwrap());
         bytes[32..36].copy_from_slice(&(body + 3).to_le_bytes());
@@ -35,7 +44,7 @@ fn fields_appended_to_a_body_are_skipped() {
 
 #[test]
 fn a_body_cut_at_any_field_refuses_the_message() {
-    for message in common::every_message() {
+    for message in messages::every_message() {
         let whole = message.encode(1, 2);
         let body = u32::from_le_bytes(whole[32..36].try_into().unwrap()) as usize;
         for cut in 1..=body {
@@ -43,14 +52,18 @@ fn a_body_cut_at_any_field_refuses_the_message() {
             let end = HEADER_BYTES + body;
             bytes.drain(end - cut..end);
             bytes[32..36].copy_from_slice(&u32::try_from(body - cut).unwrap().to_le_bytes());
-            assert!(decode(&bytes).is_err(), "{} without its last {cut} bytes", message.name());
+            assert!(
+                decode(&bytes).is_err(),
+                "{} without its last {cut} bytes",
+                message.name()
+            );
         }
     }
 }
 
 #[test]
 fn another_version_is_refused_except_in_hello() {
-    for message in common::every_message() {
+    for message in messages::every_message() {
         let mut bytes = message.encode(1, 2);
         bytes[4] = 2;
         let hello = matches!(message, Message::Hello(_));
@@ -86,7 +99,7 @@ proptest! {
 
     #[test]
     fn st_118_changed_messages_are_decoded_or_refused(which in 0usize..25, changes in proptest::collection::vec((0usize..400, any::<u8>()), 1..6)) {
-        let mut bytes = common::every_message()[which].encode(1, 2);
+        let mut bytes = messages::every_message()[which].encode(1, 2);
         for (at, value) in changes {
             // Past the magic and version, or all would stop there.
             let at = 6 + at % (bytes.len() - 6);

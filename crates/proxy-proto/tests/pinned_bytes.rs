@@ -1,6 +1,7 @@
 //! The bytes of version 1, for ever: a change here is a new version.
 
 mod common;
+mod messages;
 
 use bytes::Bytes;
 use proxy_proto::{DataFrame, Envelope, Message};
@@ -15,8 +16,10 @@ fn hex(bytes: &[u8]) -> String {
 #[test]
 fn the_bytes_of_every_message_are_those_of_version_1() {
     let pinned: Vec<&str> = include_str!("pinned_v1.txt").lines().collect();
-    let now: Vec<String> =
-        common::every_message().iter().map(|m| format!("{} {}", m.name(), hex(&m.encode(BOOT, ID)))).collect();
+    let now: Vec<String> = messages::every_message()
+        .iter()
+        .map(|m| format!("{} {}", m.name(), hex(&m.encode(BOOT, ID))))
+        .collect();
     assert_eq!(pinned.len(), 25, "one line per message type");
     for (pinned, now) in pinned.iter().zip(&now) {
         assert_eq!(pinned, now);
@@ -41,7 +44,7 @@ fn a_ping_is_the_header_written_out_by_hand() {
 
 #[test]
 fn what_is_encoded_decodes_to_the_same() {
-    for message in common::every_message() {
+    for message in messages::every_message() {
         let envelope = Envelope::decode(Bytes::from(message.encode(BOOT, ID))).unwrap();
         assert_eq!((envelope.boot_id, envelope.message_id), (BOOT, ID));
         assert_eq!(envelope.message, message);
@@ -52,14 +55,27 @@ fn what_is_encoded_decodes_to_the_same() {
 fn a_frame_filled_in_place_is_the_same_message() {
     let mut frame = DataFrame::data_in(BOOT, ID, 77, 4096, 4);
     frame.data_mut().copy_from_slice(b"read");
-    let message = Message::DataIn { task: 77, offset: 4096, data: Bytes::from_static(b"read") };
+    let message = Message::DataIn {
+        task: 77,
+        offset: 4096,
+        data: Bytes::from_static(b"read"),
+    };
     assert_eq!(frame.into_bytes(), message.encode(BOOT, ID));
 }
 
 #[test]
 fn data_is_sliced_not_copied() {
-    let bytes = Bytes::from(Message::DataIn { task: 1, offset: 0, data: Bytes::from(vec![9; 4096]) }.encode(BOOT, ID));
+    let bytes = Bytes::from(
+        Message::DataIn {
+            task: 1,
+            offset: 0,
+            data: Bytes::from(vec![9; 4096]),
+        }
+        .encode(BOOT, ID),
+    );
     let range = bytes.as_ptr_range();
-    let Message::DataIn { data, .. } = Envelope::decode(bytes.clone()).unwrap().message else { panic!("not data") };
+    let Message::DataIn { data, .. } = Envelope::decode(bytes.clone()).unwrap().message else {
+        panic!("not data")
+    };
     assert!(range.contains(&data.as_ptr()));
 }

@@ -43,7 +43,8 @@ fn serve(serve: Serve) -> anyhow::Result<()> {
     let door = proxy_door(Arc::clone(&channel)).context("cannot make the door")?;
     let road = match settings.side {
         Side::Listen(address) => {
-            let listener = TcpListener::bind(address).with_context(|| format!("cannot listen at {address}"))?;
+            let listener =
+                TcpListener::bind(address).with_context(|| format!("cannot listen at {address}"))?;
             info!("listening at {}", listener.local_addr()?);
             channel.listen(listener, session.clone())?
         }

@@ -75,7 +75,10 @@ impl Channel {
     }
 
     fn current(&self) -> Option<Arc<Connection>> {
-        self.current.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.current
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Ends the connection and the threads.
@@ -98,7 +101,9 @@ impl Channel {
     /// Sleeps; true if it is time to stop.
     fn pause(&self, time: Duration) -> bool {
         let guard = self.stopping();
-        let waited = self.stop_signal.wait_timeout_while(guard, time, |stopping| !*stopping);
+        let waited = self
+            .stop_signal
+            .wait_timeout_while(guard, time, |stopping| !*stopping);
         *waited.unwrap_or_else(PoisonError::into_inner).0
     }
 
@@ -108,20 +113,26 @@ impl Channel {
     /// No thread could be started.
     pub fn keep_alive(self: &Arc<Self>) -> std::io::Result<JoinHandle<()>> {
         let this = Arc::clone(self);
-        std::thread::Builder::new().name("keepalive".into()).spawn(move || {
-            while !this.pause(KEEPALIVE) {
-                if let Some(connection) = this.current() {
-                    connection.send(&[]);
+        std::thread::Builder::new()
+            .name("keepalive".into())
+            .spawn(move || {
+                while !this.pause(KEEPALIVE) {
+                    if let Some(connection) = this.current() {
+                        connection.send(&[]);
+                    }
                 }
-            }
-        })
+            })
     }
 
     /// Waits for the peer on `listener`; the newest authenticated connection is the one in use.
     ///
     /// # Errors
     /// The listener cannot be used, or no thread could be started.
-    pub fn listen(self: &Arc<Self>, listener: TcpListener, poster: Arc<dyn Poster>) -> std::io::Result<JoinHandle<()>> {
+    pub fn listen(
+        self: &Arc<Self>,
+        listener: TcpListener,
+        poster: Arc<dyn Poster>,
+    ) -> std::io::Result<JoinHandle<()>> {
         listener.set_nonblocking(true)?;
         let this = Arc::clone(self);
         std::thread::Builder::new().name("listen".into()).spawn(move || {
@@ -176,7 +187,11 @@ impl Channel {
     ///
     /// # Errors
     /// No thread could be started.
-    pub fn connect(self: &Arc<Self>, address: String, poster: Arc<dyn Poster>) -> std::io::Result<JoinHandle<()>> {
+    pub fn connect(
+        self: &Arc<Self>,
+        address: String,
+        poster: Arc<dyn Poster>,
+    ) -> std::io::Result<JoinHandle<()>> {
         let this = Arc::clone(self);
         std::thread::Builder::new().name("peer".into()).spawn(move || {
             let mut retry = FIRST_RETRY;

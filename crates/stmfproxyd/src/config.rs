@@ -104,7 +104,8 @@ impl Serve {
         let merged = match &self.config {
             None => self,
             Some(path) => {
-                let text = std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
+                let text = std::fs::read_to_string(path)
+                    .with_context(|| format!("cannot read {}", path.display()))?;
                 let file: Self = toml::from_str(&text).with_context(|| format!("in {}", path.display()))?;
                 self.over(file)
             }
@@ -146,7 +147,9 @@ impl Serve {
 }
 
 fn needed(path: Option<PathBuf>, option: &str) -> anyhow::Result<PathBuf> {
-    path.with_context(|| format!("{option} is missing (`stmfproxyd generate-identity` makes a certificate and key)"))
+    path.with_context(|| {
+        format!("{option} is missing (`stmfproxyd generate-identity` makes a certificate and key)")
+    })
 }
 
 fn with_port(address: &str) -> String {
@@ -157,7 +160,11 @@ fn with_port(address: &str) -> String {
         return address.to_owned();
     }
     let bare_v6 = !address.starts_with('[') && address.contains(':');
-    if bare_v6 { format!("[{address}]:{DEFAULT_PORT}") } else { format!("{address}:{DEFAULT_PORT}") }
+    if bare_v6 {
+        format!("[{address}]:{DEFAULT_PORT}")
+    } else {
+        format!("{address}:{DEFAULT_PORT}")
+    }
 }
 
 /// The first address `text` stands for.
@@ -174,7 +181,10 @@ pub fn address(text: &str) -> anyhow::Result<SocketAddr> {
 /// For messages: a path or the default.
 #[must_use]
 pub fn control_name(control: Option<&Path>) -> String {
-    control.map_or_else(|| "the default control door".to_owned(), |p| p.display().to_string())
+    control.map_or_else(
+        || "the default control door".to_owned(),
+        |p| p.display().to_string(),
+    )
 }
 
 #[cfg(test)]
@@ -200,13 +210,28 @@ mod tests {
     fn the_command_line_wins_over_the_file() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("proxy.toml");
-        std::fs::write(&path, "listen = \"127.0.0.1\"\ncert = \"a\"\nkey = \"b\"\npeer-cert = \"c\"\nnode = 0\n").unwrap();
+        std::fs::write(
+            &path,
+            "listen = \"127.0.0.1\"\ncert = \"a\"\nkey = \"b\"\npeer-cert = \"c\"\nnode = 0\n",
+        )
+        .unwrap();
         let path = path.to_str().unwrap();
-        let line = ["stmfproxyd", "--config", path, "--connect", "peer:1", "--node", "1"];
+        let line = [
+            "stmfproxyd",
+            "--config",
+            path,
+            "--connect",
+            "peer:1",
+            "--node",
+            "1",
+        ];
         let settings = Arguments::parse_from(line).serve.settle().unwrap();
         assert_eq!(settings.side, Side::Connect("peer:1".to_owned()));
         assert_eq!((settings.node, settings.cert), (Some(1), PathBuf::from("a")));
-        let settings = Arguments::parse_from(["stmfproxyd", "--config", path]).serve.settle().unwrap();
+        let settings = Arguments::parse_from(["stmfproxyd", "--config", path])
+            .serve
+            .settle()
+            .unwrap();
         assert_eq!(settings.side, Side::Listen("127.0.0.1:6543".parse().unwrap()));
     }
 

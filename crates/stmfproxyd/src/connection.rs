@@ -124,7 +124,11 @@ impl Connection {
         Self::establish(tcp, session.into(), false)
     }
 
-    fn establish(tcp: TcpStream, mut session: rustls::Connection, client: bool) -> Result<Self, ConnectionError> {
+    fn establish(
+        tcp: TcpStream,
+        mut session: rustls::Connection,
+        client: bool,
+    ) -> Result<Self, ConnectionError> {
         let peer = tcp.peer_addr()?;
         tcp.set_nonblocking(false)?;
         tcp.set_nodelay(true)?;
@@ -150,7 +154,11 @@ impl Connection {
         let this = Self {
             tcp,
             peer,
-            tls: Mutex::new(TlsState { session, queued: 0, waiting: 0 }),
+            tls: Mutex::new(TlsState {
+                session,
+                queued: 0,
+                waiting: 0,
+            }),
             flushed: Mutex::new(Flush::default()),
             over: AtomicBool::new(false),
         };
@@ -183,12 +191,14 @@ impl Connection {
     /// Sends one message (empty: a sign of life) and returns when the socket has taken it, or after [`SEND_DEADLINE`] has
     /// ended the connection.
     pub fn send(&self, message: &[u8]) -> Sent {
-        let Some(length) = u32::try_from(message.len()).ok().filter(|_| message.len() <= MAX_FRAME) else {
+        let Some(length) = u32::try_from(message.len())
+            .ok()
+            .filter(|_| message.len() <= MAX_FRAME)
+        else {
             return Sent::TooBig;
         };
-        let number = match self.encrypt(length, message) {
-            Some(number) => number,
-            None => return Sent::Lost,
+        let Some(number) = self.encrypt(length, message) else {
+            return Sent::Lost;
         };
         let mut flush = lock(&self.flushed);
         while flush.upto < number {
@@ -315,14 +325,22 @@ impl Connection {
 }
 
 /// One read or write of the handshake, in what is left of its time.
-fn step(mut tcp: &TcpStream, session: &mut rustls::Connection, deadline: Instant) -> Result<(), ConnectionError> {
+fn step(
+    mut tcp: &TcpStream,
+    session: &mut rustls::Connection,
+    deadline: Instant,
+) -> Result<(), ConnectionError> {
     let left = deadline.saturating_duration_since(Instant::now());
     if left.is_zero() {
         return Err(ConnectionError::Handshake);
     }
     tcp.set_read_timeout(Some(left))?;
     tcp.set_write_timeout(Some(left))?;
-    let done = if session.wants_write() { session.write_tls(&mut tcp) } else { session.read_tls(&mut tcp) };
+    let done = if session.wants_write() {
+        session.write_tls(&mut tcp)
+    } else {
+        session.read_tls(&mut tcp)
+    };
     match done {
         Ok(0) => return Err(ConnectionError::Closed),
         Ok(_) => {}

@@ -26,7 +26,11 @@ pub struct FrameBuffer {
 
 impl Default for FrameBuffer {
     fn default() -> Self {
-        Self { bytes: vec![0; FIRST_CAPACITY], start: 0, end: 0 }
+        Self {
+            bytes: vec![0; FIRST_CAPACITY],
+            start: 0,
+            end: 0,
+        }
     }
 }
 
@@ -61,7 +65,9 @@ impl FrameBuffer {
     /// [`FrameTooBig`]; the stream is of no use any more.
     pub fn next_frame(&mut self) -> Result<Option<&[u8]>, FrameTooBig> {
         let there = &self.bytes[self.start..self.end];
-        let Some((length, rest)) = there.split_first_chunk::<LENGTH_BYTES>() else { return Ok(None) };
+        let Some((length, rest)) = there.split_first_chunk::<LENGTH_BYTES>() else {
+            return Ok(None);
+        };
         let claimed = u32::from_be_bytes(*length);
         let length = claimed as usize;
         if length > MAX_FRAME {
@@ -105,7 +111,10 @@ mod tests {
 
     #[test]
     fn frames_come_out_however_the_stream_is_cut() {
-        let messages: Vec<Vec<u8>> = [0usize, 1, 5, 70_000, 0, 600_000, 3].iter().map(|n| vec![7; *n]).collect();
+        let messages: Vec<Vec<u8>> = [0usize, 1, 5, 70_000, 0, 600_000, 3]
+            .iter()
+            .map(|n| vec![7; *n])
+            .collect();
         let stream = messages.iter().map(|m| framed(m)).collect::<Vec<_>>().concat();
         for step in [1009, 65_536, 1 << 20] {
             let mut buffer = FrameBuffer::default();
@@ -128,7 +137,10 @@ mod tests {
         let mut buffer = FrameBuffer::default();
         feed(&mut buffer, &u32::try_from(MAX_FRAME).unwrap().to_be_bytes());
         assert_eq!(buffer.next_frame(), Ok(None));
-        assert!(buffer.capacity() <= FIRST_CAPACITY, "a promise of 16 MiB takes no memory");
+        assert!(
+            buffer.capacity() <= FIRST_CAPACITY,
+            "a promise of 16 MiB takes no memory"
+        );
     }
 
     #[test]

@@ -18,14 +18,26 @@ pub fn generate(dir: &Path, name: &str, force: bool) -> anyhow::Result<(PathBuf,
     if !force {
         for path in [&cert_path, &key_path] {
             if path.exists() {
-                bail!("{} is there already; --force overwrites it, and the peer must then get the new certificate", path.display());
+                bail!(
+                    "{} is there already; --force overwrites it, and the peer must then get the new certificate",
+                    path.display()
+                );
             }
         }
     }
     let made = rcgen::generate_simple_self_signed([name.to_owned()]).context("cannot make a certificate")?;
-    DirBuilder::new().recursive(true).mode(0o700).create(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+    DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(dir)
+        .with_context(|| format!("cannot make {}", dir.display()))?;
     // The key first: a certificate without its key would be handed to the peer for nothing.
-    write(&key_path, made.signing_key.serialize_pem().as_bytes(), 0o600, force)?;
+    write(
+        &key_path,
+        made.signing_key.serialize_pem().as_bytes(),
+        0o600,
+        force,
+    )?;
     write(&cert_path, made.cert.pem().as_bytes(), 0o644, force)?;
     Ok((cert_path, key_path))
 }
@@ -36,7 +48,11 @@ fn write(path: &Path, content: &[u8], mode: u32, force: bool) -> anyhow::Result<
     let fresh = path.with_extension("pem.new");
     let attempt = || -> std::io::Result<()> {
         let _ = std::fs::remove_file(&fresh);
-        let mut file = OpenOptions::new().write(true).create_new(true).mode(mode).open(&fresh)?;
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .mode(mode)
+            .open(&fresh)?;
         file.write_all(content)?;
         file.sync_all()?;
         if force {
@@ -69,9 +85,16 @@ pub fn certificates(path: &Path) -> anyhow::Result<Vec<CertificateDer<'static>>>
 /// # Errors
 /// The file cannot be read, has none, or others may read it.
 pub fn key(path: &Path) -> anyhow::Result<PrivateKeyDer<'static>> {
-    let mode = std::fs::metadata(path).with_context(|| format!("cannot read {}", path.display()))?.permissions().mode();
+    let mode = std::fs::metadata(path)
+        .with_context(|| format!("cannot read {}", path.display()))?
+        .permissions()
+        .mode();
     if mode & 0o077 != 0 {
-        bail!("{} has mode {:04o}: others may read the key; `chmod 600` it", path.display(), mode & 0o7777);
+        bail!(
+            "{} has mode {:04o}: others may read the key; `chmod 600` it",
+            path.display(),
+            mode & 0o7777
+        );
     }
     PrivateKeyDer::from_pem_file(path).with_context(|| format!("cannot read a key from {}", path.display()))
 }
@@ -85,14 +108,21 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let at = dir.path().join("identity");
         let (cert, key_path) = generate(&at, "node-a", false).unwrap();
-        assert_eq!(std::fs::metadata(&key_path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(
+            std::fs::metadata(&key_path).unwrap().permissions().mode() & 0o777,
+            0o600
+        );
         let first = certificates(&cert).unwrap();
         key(&key_path).unwrap();
         assert!(generate(&at, "node-a", false).is_err());
         assert_eq!(certificates(&cert).unwrap(), first, "a refusal changes nothing");
         generate(&at, "node-a", true).unwrap();
         assert_ne!(certificates(&cert).unwrap(), first);
-        assert_eq!(std::fs::read_dir(&at).unwrap().count(), 2, "nothing is left beside them");
+        assert_eq!(
+            std::fs::read_dir(&at).unwrap().count(),
+            2,
+            "nothing is left beside them"
+        );
     }
 
     #[test]

@@ -11,8 +11,8 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use rustls::server::{ParsedCertificate, WebPkiClientVerifier};
 use rustls::{
-    CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, Error, PeerIncompatible, RootCertStore,
-    ServerConfig, SignatureScheme, version::TLS13,
+    CertificateError, ClientConfig, DigitallySignedStruct, DistinguishedName, Error, PeerIncompatible,
+    RootCertStore, ServerConfig, SignatureScheme, version::TLS13,
 };
 use std::sync::Arc;
 
@@ -61,7 +61,10 @@ impl Tls {
             .with_single_cert(chain.clone(), key.clone_key())?;
         server.send_tls13_tickets = 0;
         server.alpn_protocols = vec![ALPN.to_vec()];
-        Ok(Self { client: Arc::new(client), server: Arc::new(server) })
+        Ok(Self {
+            client: Arc::new(client),
+            server: Arc::new(server),
+        })
     }
 }
 
@@ -84,15 +87,23 @@ impl Pin {
         let issued_clients = if authorities.is_empty() {
             None
         } else {
-            let builder = WebPkiClientVerifier::builder_with_provider(Arc::clone(&authorities), Arc::clone(provider));
+            let builder =
+                WebPkiClientVerifier::builder_with_provider(Arc::clone(&authorities), Arc::clone(provider));
             Some(builder.build()?)
         };
         let algorithms = provider.signature_verification_algorithms;
-        Ok(Self { exact: pinned.to_vec(), authorities, issued_clients, algorithms })
+        Ok(Self {
+            exact: pinned.to_vec(),
+            authorities,
+            issued_clients,
+            algorithms,
+        })
     }
 
     fn is_pinned(&self, certificate: &CertificateDer<'_>) -> bool {
-        self.exact.iter().any(|pinned| pinned.as_ref() == certificate.as_ref())
+        self.exact
+            .iter()
+            .any(|pinned| pinned.as_ref() == certificate.as_ref())
     }
 }
 
@@ -116,7 +127,13 @@ impl ServerCertVerifier for Pin {
             return Err(REFUSED);
         }
         let parsed = ParsedCertificate::try_from(end_entity)?;
-        verify_server_cert_signed_by_trust_anchor(&parsed, &self.authorities, intermediates, now, self.algorithms.all)?;
+        verify_server_cert_signed_by_trust_anchor(
+            &parsed,
+            &self.authorities,
+            intermediates,
+            now,
+            self.algorithms.all,
+        )?;
         Ok(ServerCertVerified::assertion())
     }
 
@@ -194,12 +211,14 @@ fn is_authority(certificate: &CertificateDer<'_>) -> bool {
     const CRITICAL: [u8; 3] = [0x01, 0x01, 0xff];
     const CA: [u8; 3] = [0x01, 0x01, 0xff];
     let der = certificate.as_ref();
-    der.windows(BASIC_CONSTRAINTS.len()).enumerate().any(|(at, window)| {
-        if window != BASIC_CONSTRAINTS {
-            return false;
-        }
-        let rest = &der[at + BASIC_CONSTRAINTS.len()..];
-        let value = rest.strip_prefix(&CRITICAL).unwrap_or(rest);
-        matches!(value, [0x04, _, 0x30, _, tail @ ..] if tail.starts_with(&CA))
-    })
+    der.windows(BASIC_CONSTRAINTS.len())
+        .enumerate()
+        .any(|(at, window)| {
+            if window != BASIC_CONSTRAINTS {
+                return false;
+            }
+            let rest = &der[at + BASIC_CONSTRAINTS.len()..];
+            let value = rest.strip_prefix(&CRITICAL).unwrap_or(rest);
+            matches!(value, [0x04, _, 0x30, _, tail @ ..] if tail.starts_with(&CA))
+        })
 }

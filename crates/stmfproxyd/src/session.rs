@@ -43,29 +43,38 @@ struct State {
 /// # Errors
 /// The system has no room for a door.
 pub fn proxy_door(channel: Arc<Channel>) -> std::io::Result<Door> {
-    Door::builder().max_argument_bytes(MAX_FRAME as u64).create(move |call: Invocation<'_>| {
-        let message = call.argument();
-        let word = match message.len() {
-            0 => FAILED,
-            _ => match channel.send(message) {
-                Sent::Yes => SENT,
-                Sent::Lost => NOT_CONNECTED,
-                Sent::TooBig => FAILED,
-            },
-        };
-        Reply::bytes(word.to_ne_bytes())
-    })
+    Door::builder()
+        .max_argument_bytes(MAX_FRAME as u64)
+        .create(move |call: Invocation<'_>| {
+            let message = call.argument();
+            let word = match message.len() {
+                0 => FAILED,
+                _ => match channel.send(message) {
+                    Sent::Yes => SENT,
+                    Sent::Lost => NOT_CONNECTED,
+                    Sent::TooBig => FAILED,
+                },
+            };
+            Reply::bytes(word.to_ne_bytes())
+        })
 }
 
 impl Poster for Session {
     fn post(&self, message: &[u8]) {
-        let session = self.installed.read().unwrap_or_else(PoisonError::into_inner).clone();
+        let session = self
+            .installed
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
         let Some(session) = session else {
             debug!("stmfd is away: a message of {} bytes is dropped", message.len());
             return;
         };
         if let Err(status) = session.post(message) {
-            debug!("stmfd did not take a message of {} bytes: {status:?}", message.len());
+            debug!(
+                "stmfd did not take a message of {} bytes: {status:?}",
+                message.len()
+            );
             self.state().suspect = true;
             self.changed.notify_all();
         }
@@ -92,7 +101,9 @@ impl Session {
     /// Sleeps, or until a post fails; true if it is time to stop.
     fn pause(&self, time: Duration) -> bool {
         let guard = self.state();
-        let waited = self.changed.wait_timeout_while(guard, time, |s| !s.stopping && !s.suspect);
+        let waited = self
+            .changed
+            .wait_timeout_while(guard, time, |s| !s.stopping && !s.suspect);
         let mut state = waited.unwrap_or_else(PoisonError::into_inner).0;
         state.suspect = false;
         state.stopping
@@ -110,7 +121,10 @@ impl Session {
             loop {
                 match this.install(&door) {
                     Ok((session, node)) => {
-                        info!("proxy door installed at {}, node {node}", control_name(this.control.as_deref()));
+                        info!(
+                            "proxy door installed at {}, node {node}",
+                            control_name(this.control.as_deref())
+                        );
                         last.clear();
                         retry = LIVENESS;
                         if this.watch(session) {
@@ -147,7 +161,11 @@ impl Session {
 
     /// Until the session is over; true if it is time to stop.
     fn watch(&self, session: ProxySession) -> bool {
-        let session_door = session.as_fd().try_clone_to_owned().ok().and_then(|fd| DoorHandle::from_fd(fd).ok());
+        let session_door = session
+            .as_fd()
+            .try_clone_to_owned()
+            .ok()
+            .and_then(|fd| DoorHandle::from_fd(fd).ok());
         self.set_installed(Some(Arc::new(session)));
         let stopping = loop {
             if self.pause(LIVENESS) {
@@ -172,7 +190,10 @@ impl Session {
     }
 
     fn set_installed(&self, session: Option<Arc<ProxySession>>) -> Option<Arc<ProxySession>> {
-        std::mem::replace(&mut *self.installed.write().unwrap_or_else(PoisonError::into_inner), session)
+        std::mem::replace(
+            &mut *self.installed.write().unwrap_or_else(PoisonError::into_inner),
+            session,
+        )
     }
 
     /// Ends the session; the thread of [`Self::keep`] returns when `stmfd` has confirmed it.

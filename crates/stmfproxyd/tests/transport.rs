@@ -21,7 +21,10 @@ struct Identity {
 fn identity(name: &str) -> Identity {
     let made = rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
     let key = PrivatePkcs8KeyDer::from(made.signing_key.serialize_der()).into();
-    Identity { certificate: made.cert.der().clone(), key }
+    Identity {
+        certificate: made.cert.der().clone(),
+        key,
+    }
 }
 
 fn tls(own: &Identity, pinned: &Identity) -> Tls {
@@ -95,19 +98,29 @@ fn messages_of_every_size_arrive_whole_and_in_order_both_ways() {
     let (connector, at_b) = connecting(tls(&b, &a), address);
     send_until_taken(&connector, b"first");
     assert_eq!(at_a.recv_timeout(PATIENCE).unwrap(), b"first");
-    let messages: Vec<Vec<u8>> =
-        [1, 40, 4096, 16_384, 70_000, 1 << 20, MAX_FRAME].iter().enumerate().map(|(i, n)| vec![i as u8; *n]).collect();
+    let messages: Vec<Vec<u8>> = [1, 40, 4096, 16_384, 70_000, 1 << 20, MAX_FRAME]
+        .iter()
+        .enumerate()
+        .map(|(i, n)| vec![u8::try_from(i).unwrap(); *n])
+        .collect();
     for message in &messages {
         assert_eq!(connector.send(message), Sent::Yes);
         assert_eq!(listener.send(message), Sent::Yes);
     }
     for received in [&at_a, &at_b] {
         for message in &messages {
-            assert!(received.recv_timeout(PATIENCE).unwrap() == *message, "{} bytes", message.len());
+            assert!(
+                received.recv_timeout(PATIENCE).unwrap() == *message,
+                "{} bytes",
+                message.len()
+            );
         }
     }
     assert_eq!(connector.send(&vec![0; MAX_FRAME + 1]), Sent::TooBig);
-    assert!(connector.is_connected(), "a message too long is refused before anything is sent");
+    assert!(
+        connector.is_connected(),
+        "a message too long is refused before anything is sent"
+    );
     connector.stop();
     listener.stop();
 }
@@ -136,7 +149,10 @@ fn concurrent_writers_and_full_buffers_both_ways_do_not_deadlock() {
             let mut counts = [0; THREADS as usize];
             for _ in 0..usize::from(THREADS) * EACH {
                 let message = received.recv_timeout(PATIENCE).unwrap();
-                assert!(message.iter().all(|byte| *byte == message[0]), "messages are not mixed");
+                assert!(
+                    message.iter().all(|byte| *byte == message[0]),
+                    "messages are not mixed"
+                );
                 counts[usize::from(message[0])] += 1;
             }
             assert_eq!(counts, [EACH; THREADS as usize]);
@@ -159,7 +175,10 @@ fn st_114_another_certificate_is_refused_on_either_side() {
     assert!(attempt.is_err());
     until("the refusal", || listener.refused() == 2);
     assert!(!listener.is_connected());
-    assert!(at_a.try_recv().is_err(), "no byte of theirs was taken for a message");
+    assert!(
+        at_a.try_recv().is_err(),
+        "no byte of theirs was taken for a message"
+    );
     listener.stop();
 }
 
@@ -176,7 +195,10 @@ fn a_certificate_issued_by_a_pinned_authority_is_accepted_and_one_issued_by_anot
         let key = rcgen::KeyPair::generate().unwrap();
         let params = rcgen::CertificateParams::new(vec!["node".to_owned()]).unwrap();
         let certificate = params.signed_by(&key, issuer).unwrap().der().clone();
-        Identity { certificate, key: PrivatePkcs8KeyDer::from(key.serialize_der()).into() }
+        Identity {
+            certificate,
+            key: PrivatePkcs8KeyDer::from(key.serialize_der()).into(),
+        }
     };
     let (root, issuer) = authority("root");
     let (_, other_issuer) = authority("root");
@@ -189,7 +211,10 @@ fn a_certificate_issued_by_a_pinned_authority_is_accepted_and_one_issued_by_anot
         .unwrap()
     };
     let (listener, address, at_a) = listening(settings(&issue(&issuer)));
-    let attempt = Connection::connect(TcpStream::connect(address).unwrap(), &settings(&issue(&other_issuer)));
+    let attempt = Connection::connect(
+        TcpStream::connect(address).unwrap(),
+        &settings(&issue(&other_issuer)),
+    );
     assert!(attempt.is_err());
     let (connector, _) = connecting(settings(&issue(&issuer)), address);
     send_until_taken(&connector, b"issued");
@@ -213,9 +238,9 @@ fn tls_1_2_client_hello() -> Vec<u8> {
     ];
     body.extend([0, 24]);
     body.extend(extensions);
-    let mut handshake = vec![1, 0, 0, body.len() as u8];
+    let mut handshake = vec![1, 0, 0, u8::try_from(body.len()).unwrap()];
     handshake.extend(body);
-    let mut record = vec![22, 3, 1, 0, handshake.len() as u8];
+    let mut record = vec![22, 3, 1, 0, u8::try_from(handshake.len()).unwrap()];
     record.extend(handshake);
     record
 }
@@ -238,7 +263,12 @@ fn tls_1_2_is_refused() {
 fn garbage_and_plain_frames_are_refused_and_the_port_stays_usable() {
     let (a, b) = (identity("a"), identity("b"));
     let (listener, address, at_a) = listening(tls(&a, &b));
-    let garbage: [&[u8]; 4] = [b"GET / HTTP/1.1\r\n\r\n", &[0, 0, 0, 4, 1, 2, 3, 4], &[0xff; 70_000], &[22, 3, 1, 0xff, 0xff]];
+    let garbage: [&[u8]; 4] = [
+        b"GET / HTTP/1.1\r\n\r\n",
+        &[0, 0, 0, 4, 1, 2, 3, 4],
+        &[0xff; 70_000],
+        &[22, 3, 1, 0xff, 0xff],
+    ];
     for (i, bytes) in garbage.iter().enumerate() {
         let mut tcp = TcpStream::connect(address).unwrap();
         // The other end may close while this is still writing.
@@ -258,16 +288,24 @@ fn silent_callers_are_bounded_in_number_and_in_time() {
     let (a, b) = (identity("a"), identity("b"));
     let (listener, address, _) = listening(tls(&a, &b));
     let begin = Instant::now();
-    let mut silent: Vec<_> = (0..MAX_HANDSHAKES + 4).map(|_| TcpStream::connect(address).unwrap()).collect();
+    let mut silent: Vec<_> = (0..MAX_HANDSHAKES + 4)
+        .map(|_| TcpStream::connect(address).unwrap())
+        .collect();
     until("turning away", || listener.refused() >= 4);
-    assert!(begin.elapsed() < HANDSHAKE_DEADLINE, "those beyond the bound are turned away at once");
+    assert!(
+        begin.elapsed() < HANDSHAKE_DEADLINE,
+        "those beyond the bound are turned away at once"
+    );
     for tcp in &mut silent {
         tcp.set_read_timeout(Some(PATIENCE)).unwrap();
         // End of stream, or a reset: closed either way.
         assert!(!matches!(tcp.read(&mut [0]), Ok(1..)));
     }
     let took = begin.elapsed();
-    assert!(took < HANDSHAKE_DEADLINE + Duration::from_secs(3), "all closed after {took:?}");
+    assert!(
+        took < HANDSHAKE_DEADLINE + Duration::from_secs(3),
+        "all closed after {took:?}"
+    );
     listener.stop();
 }
 
@@ -335,7 +373,11 @@ fn st_113_a_frozen_peer_is_noticed() {
     until("the connection", || listener.is_connected());
     let begin = Instant::now();
     until("noticing", || !listener.is_connected());
-    assert!(begin.elapsed() < Duration::from_millis(5500), "{:?}", begin.elapsed());
+    assert!(
+        begin.elapsed() < Duration::from_millis(5500),
+        "{:?}",
+        begin.elapsed()
+    );
     drop(frozen);
     listener.stop();
 }

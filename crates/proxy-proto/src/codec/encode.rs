@@ -12,7 +12,15 @@ use alloc::vec::Vec;
 const SMALL_BODY: usize = 128;
 
 fn header(out: &mut Vec<u8>, kind: u16, boot_id: u64, message_id: u64, task: u64) {
-    Writer(out).raw(&MAGIC).u16(VERSION).u16(kind).u64(boot_id).u64(message_id).u64(task).u32(0).u32(0);
+    Writer(out)
+        .raw(&MAGIC)
+        .u16(VERSION)
+        .u16(kind)
+        .u64(boot_id)
+        .u64(message_id)
+        .u64(task)
+        .u32(0)
+        .u32(0);
 }
 
 fn patch(out: &mut [u8], at: usize, value: usize) {
@@ -22,7 +30,13 @@ fn patch(out: &mut [u8], at: usize, value: usize) {
     }
 }
 
-pub(super) fn data_in_frame(boot_id: u64, message_id: u64, task: u64, offset: u64, length: u32) -> (Vec<u8>, usize) {
+pub(super) fn data_in_frame(
+    boot_id: u64,
+    message_id: u64,
+    task: u64,
+    offset: u64,
+    length: u32,
+) -> (Vec<u8>, usize) {
     let length = (length as usize).min(MAX_DATA_BYTES);
     let mut out = Vec::with_capacity(HEADER_BYTES.saturating_add(8).saturating_add(length));
     header(&mut out, kind::DATA_IN, boot_id, message_id, task);
@@ -85,7 +99,12 @@ fn body(message: &Message, w: &mut Writer<'_>) {
         Message::Pong { in_reply_to } | Message::Accepted { in_reply_to } => {
             w.u64(*in_reply_to);
         }
-        Message::Refused { in_reply_to, code, epoch, .. } => {
+        Message::Refused {
+            in_reply_to,
+            code,
+            epoch,
+            ..
+        } => {
             w.u64(*in_reply_to).u16(code.code()).u64(*epoch);
         }
         Message::RegisterPort { generation, port: p } => {
@@ -115,8 +134,17 @@ fn body(message: &Message, w: &mut Writer<'_>) {
         Message::R2t { offset, length, .. } => {
             w.u64(*offset).u32(*length);
         }
-        Message::Status { status, sense, data_in_total, data_offset, .. } => {
-            w.u8(*status).u64(*data_in_total).u64(*data_offset).bytes(sense, MAX_SENSE_BYTES);
+        Message::Status {
+            status,
+            sense,
+            data_in_total,
+            data_offset,
+            ..
+        } => {
+            w.u8(*status)
+                .u64(*data_in_total)
+                .u64(*data_offset)
+                .bytes(sense, MAX_SENSE_BYTES);
         }
         Message::TaskManagement(t) => task_management(t, w),
         Message::TaskManagementDone { response, .. } => {
@@ -139,30 +167,58 @@ fn body(message: &Message, w: &mut Writer<'_>) {
 }
 
 fn hello(h: &Hello, w: &mut Writer<'_>) {
-    w.u16(h.min_version).u16(h.max_version).u16(h.node).u8(h.stage as u8).u8(0);
-    w.u64(h.cluster).u64(h.boot_id).u64(h.peer_boot_id).u64(h.peer_first_message_id).u64(h.first_message_id);
-    w.u64(h.features).u32(h.limits.max_data_bytes).u32(h.limits.max_immediate_bytes).u32(h.limits.max_tasks);
+    w.u16(h.min_version)
+        .u16(h.max_version)
+        .u16(h.node)
+        .u8(h.stage as u8)
+        .u8(0);
+    w.u64(h.cluster)
+        .u64(h.boot_id)
+        .u64(h.peer_boot_id)
+        .u64(h.peer_first_message_id)
+        .u64(h.first_message_id);
+    w.u64(h.features)
+        .u32(h.limits.max_data_bytes)
+        .u32(h.limits.max_immediate_bytes)
+        .u32(h.limits.max_tasks);
 }
 
 fn port(p: &PortRecord, w: &mut Writer<'_>) {
-    w.u16(p.relative_target_port).u16(p.node).string(&p.name, MAX_NAME_BYTES);
+    w.u16(p.relative_target_port)
+        .u16(p.node)
+        .string(&p.name, MAX_NAME_BYTES);
 }
 
 fn lu(l: &LuRecord, w: &mut Writer<'_>) {
-    w.raw(&l.guid).u64(l.epoch).u8(l.access as u8).raw(&l.vendor).raw(&l.product).raw(&l.revision);
-    w.u32(l.block_size).u64(l.blocks).u32(l.flags).u8(u8::from(l.serial.is_some()));
+    w.raw(&l.guid)
+        .u64(l.epoch)
+        .u8(l.access as u8)
+        .raw(&l.vendor)
+        .raw(&l.product)
+        .raw(&l.revision);
+    w.u32(l.block_size)
+        .u64(l.blocks)
+        .u32(l.flags)
+        .u8(u8::from(l.serial.is_some()));
     w.string(l.serial.as_deref().unwrap_or_default(), MAX_TEXT_BYTES);
     w.string(&l.alias, MAX_TEXT_BYTES).string(&l.path, MAX_TEXT_BYTES);
 }
 
 fn command(c: &ScsiCommand, w: &mut Writer<'_>) {
     w.raw(&c.guid).raw(&c.lun).u64(c.session).u8(c.attribute as u8);
-    w.u32(c.expected_in).u32(c.expected_out).u32(c.read_credit).bytes(&c.cdb, MAX_CDB_BYTES);
+    w.u32(c.expected_in)
+        .u32(c.expected_out)
+        .u32(c.read_credit)
+        .bytes(&c.cdb, MAX_CDB_BYTES);
     w.string(&c.initiator, MAX_NAME_BYTES);
     port(&c.port, w);
 }
 
 fn task_management(t: &TaskManagement, w: &mut Writer<'_>) {
-    w.u8(t.function as u8).raw(&t.guid).raw(&t.lun).u64(t.session).string(&t.initiator, MAX_NAME_BYTES);
+    w.u8(t.function as u8)
+        .raw(&t.guid)
+        .raw(&t.lun)
+        .u64(t.session)
+        .string(&t.initiator, MAX_NAME_BYTES);
     port(&t.port, w);
 }

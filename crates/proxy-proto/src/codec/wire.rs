@@ -16,13 +16,18 @@ impl<'a> Reader<'a> {
     }
 
     fn take(&mut self, n: usize) -> Result<&'a [u8], DecodeError> {
-        let (head, tail) = self.rest.split_at_checked(n).ok_or(DecodeError::Truncated { kind: self.kind })?;
+        let (head, tail) = self
+            .rest
+            .split_at_checked(n)
+            .ok_or(DecodeError::Truncated { kind: self.kind })?;
         self.rest = tail;
         Ok(head)
     }
 
     pub(super) fn array<const N: usize>(&mut self) -> Result<[u8; N], DecodeError> {
-        self.take(N)?.try_into().map_err(|_| DecodeError::Truncated { kind: self.kind })
+        self.take(N)?
+            .try_into()
+            .map_err(|_| DecodeError::Truncated { kind: self.kind })
     }
 
     pub(super) fn u8(&mut self) -> Result<u8, DecodeError> {
@@ -60,11 +65,16 @@ impl<'a> Reader<'a> {
 
     pub(super) fn string(&mut self, limit: usize, field: &'static str) -> Result<String, DecodeError> {
         let bytes = self.bytes(limit, field)?;
-        core::str::from_utf8(bytes).map(String::from).map_err(|_| self.bad(field))
+        core::str::from_utf8(bytes)
+            .map(String::from)
+            .map_err(|_| self.bad(field))
     }
 
     pub(super) fn bad(&self, field: &'static str) -> DecodeError {
-        DecodeError::Field { kind: self.kind, field }
+        DecodeError::Field {
+            kind: self.kind,
+            field,
+        }
     }
 }
 
@@ -94,7 +104,9 @@ impl Writer<'_> {
     }
 
     pub(super) fn bytes(&mut self, v: &[u8], limit: usize) -> &mut Self {
-        let cut = v.get(..v.len().min(limit).min(usize::from(u16::MAX))).unwrap_or_default();
+        let cut = v
+            .get(..v.len().min(limit).min(usize::from(u16::MAX)))
+            .unwrap_or_default();
         self.u16(u16::try_from(cut.len()).unwrap_or(u16::MAX)).raw(cut)
     }
 

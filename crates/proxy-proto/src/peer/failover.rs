@@ -14,11 +14,20 @@ impl Peer {
     ///
     /// # Errors
     /// [`FailoverError`] when it cannot begin.
-    pub fn request_failover(&mut self, _now: Instant, guid: GuidBytes, token: u64) -> Result<(), FailoverError> {
+    pub fn request_failover(
+        &mut self,
+        _now: Instant,
+        guid: GuidBytes,
+        token: u64,
+    ) -> Result<(), FailoverError> {
         if !self.link.is_up() {
             return Err(FailoverError::ChannelDown);
         }
-        if self.lus.get(&guid).is_some_and(|l| l.access == AccessState::Active) {
+        if self
+            .lus
+            .get(&guid)
+            .is_some_and(|l| l.access == AccessState::Active)
+        {
             return Err(FailoverError::WrongOwner);
         }
         if !self.peer_lus.contains_key(&guid) {
@@ -59,7 +68,9 @@ impl Peer {
     pub(super) fn failover_requested(&mut self, id: u64, guid: GuidBytes, token: u64) {
         let refusal = match self.lus.get(&guid) {
             None => Some(Refusal::UnknownLogicalUnit),
-            Some(_) if self.old_owner.contains_key(&guid) || self.new_owner.contains_key(&guid) => Some(Refusal::Busy),
+            Some(_) if self.old_owner.contains_key(&guid) || self.new_owner.contains_key(&guid) => {
+                Some(Refusal::Busy)
+            }
             Some(lu) if lu.access == AccessState::ActiveToStandby => Some(Refusal::Busy),
             Some(lu) if lu.access != AccessState::Active => Some(Refusal::NotOwner),
             Some(_) => None,
@@ -69,18 +80,25 @@ impl Peer {
         }
         self.old_owner.insert(guid, OldOwner::Draining { token });
         self.failover_asked.insert(guid, id);
-        self.events.push_back(PeerEvent::FailoverRequested { guid, token });
+        self.events
+            .push_back(PeerEvent::FailoverRequested { guid, token });
     }
 
     /// The store is closed, nothing runs: offer it to the peer, with `state` (at most 16 MiB) for the new owner.
     pub fn drained(&mut self, now: Instant, guid: GuidBytes, state: Bytes) {
-        let Some(OldOwner::Draining { token }) = self.old_owner.get(&guid).cloned() else { return };
+        let Some(OldOwner::Draining { token }) = self.old_owner.get(&guid).cloned() else {
+            return;
+        };
         let Some(local) = self.lus.get(&guid) else {
             self.old_owner.remove(&guid);
             return;
         };
         let epoch = next_epoch(local.epoch, self.config.node ^ 1);
-        let lu = LuRecord { epoch, access: AccessState::ActiveToStandby, ..local.clone() };
+        let lu = LuRecord {
+            epoch,
+            access: AccessState::ActiveToStandby,
+            ..local.clone()
+        };
         self.failover_asked.remove(&guid);
         if self.send(&Message::HandOver { token, lu, state }).is_some() {
             let deadline = now.after(self.config.hand_over_deadline);
@@ -89,7 +107,11 @@ impl Peer {
             // Nothing was offered, so nothing is in doubt.
             self.old_owner.remove(&guid);
             let own = next_epoch(epoch, self.config.node);
-            self.events.push_back(PeerEvent::RollBack { guid, epoch: own, why: Refusal::NotGreeted });
+            self.events.push_back(PeerEvent::RollBack {
+                guid,
+                epoch: own,
+                why: Refusal::NotGreeted,
+            });
         }
     }
 
@@ -119,7 +141,11 @@ impl Peer {
             None
         };
         if let Some(error) = refusal {
-            self.send(&Message::HandOverDone { guid, epoch, error: Some(error) });
+            self.send(&Message::HandOverDone {
+                guid,
+                epoch,
+                error: Some(error),
+            });
             return;
         }
         if let Some(NewOwner::Asked { request, .. }) = self.new_owner.remove(&guid) {
@@ -132,16 +158,23 @@ impl Peer {
     /// What became of [`PeerEvent::Offered`]. `Ok`: the daemon serves it now, under the offered epoch, which it had
     /// persisted before it opened the store. `Err`: it does not and will not.
     pub fn activated(&mut self, _now: Instant, guid: GuidBytes, result: Result<(), Refusal>) {
-        let Some(NewOwner::Activating { token, epoch }) = self.new_owner.get(&guid).cloned() else { return };
+        let Some(NewOwner::Activating { token, epoch }) = self.new_owner.get(&guid).cloned() else {
+            return;
+        };
         self.new_owner.remove(&guid);
-        self.send(&Message::HandOverDone { guid, epoch, error: result.err() });
+        self.send(&Message::HandOverDone {
+            guid,
+            epoch,
+            error: result.err(),
+        });
         if result.is_ok()
             && let Some(lu) = self.lus.get_mut(&guid)
         {
             (lu.access, lu.epoch) = (AccessState::Active, epoch);
         }
         self.tell_lun_if_changed(guid);
-        self.events.push_back(PeerEvent::FailoverFinished { guid, token, result });
+        self.events
+            .push_back(PeerEvent::FailoverFinished { guid, token, result });
     }
 
     pub(super) fn hand_over_done(&mut self, guid: GuidBytes, epoch: u64, error: Option<Refusal>) {
@@ -183,14 +216,22 @@ impl Peer {
     pub(super) fn failover_failed(&mut self, guid: GuidBytes, why: Refusal) {
         if let Some(NewOwner::Asked { token, .. }) = self.new_owner.get(&guid).cloned() {
             self.new_owner.remove(&guid);
-            self.events.push_back(PeerEvent::FailoverFinished { guid, token, result: Err(why) });
+            self.events.push_back(PeerEvent::FailoverFinished {
+                guid,
+                token,
+                result: Err(why),
+            });
         }
     }
 
     /// The link is gone: questions are over, offers are in doubt, drains go on.
     pub(super) fn hand_overs_lost_link(&mut self) {
-        let asked: Vec<_> =
-            self.new_owner.iter().filter(|(_, s)| matches!(s, NewOwner::Asked { .. })).map(|(g, _)| *g).collect();
+        let asked: Vec<_> = self
+            .new_owner
+            .iter()
+            .filter(|(_, s)| matches!(s, NewOwner::Asked { .. }))
+            .map(|(g, _)| *g)
+            .collect();
         for guid in asked {
             self.failover_failed(guid, Refusal::NotGreeted);
         }

@@ -31,12 +31,21 @@ impl Peer {
     pub fn set_ports(&mut self, _now: Instant, ports: Vec<PortRecord>) {
         let ports: BTreeMap<String, PortRecord> = ports.into_iter().map(|p| (p.name.clone(), p)).collect();
         let old = core::mem::replace(&mut self.ports, ports);
-        let gone: Vec<_> = old.keys().filter(|name| !self.ports.contains_key(*name)).cloned().collect();
+        let gone: Vec<_> = old
+            .keys()
+            .filter(|name| !self.ports.contains_key(*name))
+            .cloned()
+            .collect();
         for name in gone {
             let id = self.send(&Message::DeregisterPort { name: name.clone() });
             self.remember(id, Asked::Port(name));
         }
-        let changed: Vec<_> = self.ports.values().filter(|p| old.get(&p.name) != Some(*p)).cloned().collect();
+        let changed: Vec<_> = self
+            .ports
+            .values()
+            .filter(|p| old.get(&p.name) != Some(*p))
+            .cloned()
+            .collect();
         for port in changed {
             self.tell_port(port);
         }
@@ -47,7 +56,11 @@ impl Peer {
     pub fn set_lus(&mut self, _now: Instant, lus: Vec<LuRecord>) {
         let lus: BTreeMap<GuidBytes, LuRecord> = lus.into_iter().map(|l| (l.guid, l)).collect();
         let old = core::mem::replace(&mut self.lus, lus);
-        let gone: Vec<_> = old.values().filter(|l| !self.lus.contains_key(&l.guid)).map(|l| (l.guid, l.epoch)).collect();
+        let gone: Vec<_> = old
+            .values()
+            .filter(|l| !self.lus.contains_key(&l.guid))
+            .map(|l| (l.guid, l.epoch))
+            .collect();
         for (guid, epoch) in gone {
             self.told.remove(&guid);
             self.old_owner.remove(&guid);
@@ -80,7 +93,9 @@ impl Peer {
 
     /// The daemon has closed the store of a logical unit after [`PeerEvent::StepDown`]; the peer's claim is accepted now.
     pub fn stepped_down(&mut self, _now: Instant, guid: &GuidBytes) {
-        let Some((id, lu)) = self.stepping.remove(guid) else { return };
+        let Some((id, lu)) = self.stepping.remove(guid) else {
+            return;
+        };
         if let Some(local) = self.lus.get_mut(guid) {
             local.access = AccessState::Standby;
             local.epoch = local.epoch.max(lu.epoch);
@@ -102,7 +117,9 @@ impl Peer {
         for guid in guids {
             self.tell_lun(guid);
         }
-        let id = self.send(&Message::InventoryEnd { generation: self.generation });
+        let id = self.send(&Message::InventoryEnd {
+            generation: self.generation,
+        });
         self.remember(id, Asked::InventoryEnd);
     }
 
@@ -114,7 +131,10 @@ impl Peer {
 
     fn tell_port(&mut self, port: PortRecord) {
         let name = port.name.clone();
-        let id = self.send(&Message::RegisterPort { generation: self.generation, port });
+        let id = self.send(&Message::RegisterPort {
+            generation: self.generation,
+            port,
+        });
         self.remember(id, Asked::Port(name));
     }
 
@@ -135,7 +155,10 @@ impl Peer {
 
     pub(super) fn tell_lun(&mut self, guid: GuidBytes) {
         let Some(lu) = self.presented(&guid) else { return };
-        let id = self.send(&Message::RegisterLun { generation: self.generation, lu: lu.clone() });
+        let id = self.send(&Message::RegisterLun {
+            generation: self.generation,
+            lu: lu.clone(),
+        });
         if id.is_some() {
             self.told.insert(guid, lu);
         }
@@ -144,7 +167,9 @@ impl Peer {
 
     pub(super) fn tell_lun_if_changed(&mut self, guid: GuidBytes) {
         let Some(lu) = self.presented(&guid) else { return };
-        let Some(told) = self.told.get(&guid) else { return self.tell_lun(guid) };
+        let Some(told) = self.told.get(&guid) else {
+            return self.tell_lun(guid);
+        };
         if *told == lu {
             return;
         }
@@ -153,7 +178,10 @@ impl Peer {
         (as_told.access, as_told.epoch) = (told.access, told.epoch);
         let only_ownership = as_told == *told;
         if activated {
-            let id = self.send(&Message::LunActive { guid, epoch: lu.epoch });
+            let id = self.send(&Message::LunActive {
+                guid,
+                epoch: lu.epoch,
+            });
             self.remember(id, Asked::Lun(guid));
             if only_ownership {
                 self.told.insert(guid, lu);
@@ -167,7 +195,9 @@ impl Peer {
         let rtpi = port.relative_target_port;
         let number_taken = self.ports.values().any(|p| p.relative_target_port == rtpi)
             || self.peer_ports.values().any(|k| {
-                k.record.relative_target_port == rtpi && k.record.name != port.name && k.generation == generation
+                k.record.relative_target_port == rtpi
+                    && k.record.name != port.name
+                    && k.generation == generation
             });
         let refusal = if self.ports.contains_key(&port.name) {
             Some(Refusal::PortNameTaken)
@@ -181,7 +211,13 @@ impl Peer {
         if let Some(code) = refusal {
             return self.refuse(id, code, 0);
         }
-        let known = self.peer_ports.insert(port.name.clone(), Known { record: port.clone(), generation });
+        let known = self.peer_ports.insert(
+            port.name.clone(),
+            Known {
+                record: port.clone(),
+                generation,
+            },
+        );
         if known.is_none_or(|k| k.record != port) {
             self.events.push_back(PeerEvent::PeerPort(port));
         }
@@ -212,7 +248,11 @@ impl Peer {
             return self.refuse(id, Refusal::UnknownLogicalUnit, 0);
         };
         let generation = known.generation;
-        let lu = LuRecord { access: AccessState::Active, epoch, ..known.record.clone() };
+        let lu = LuRecord {
+            access: AccessState::Active,
+            epoch,
+            ..known.record.clone()
+        };
         self.register_lun(id, generation, lu);
     }
 
@@ -233,21 +273,38 @@ impl Peer {
     }
 
     pub(super) fn inventory_end(&mut self, id: u64, generation: u64) {
-        let ports: Vec<_> =
-            self.peer_ports.iter().filter(|(_, k)| k.generation != generation).map(|(n, _)| n.clone()).collect();
+        let ports: Vec<_> = self
+            .peer_ports
+            .iter()
+            .filter(|(_, k)| k.generation != generation)
+            .map(|(n, _)| n.clone())
+            .collect();
         for name in ports {
             self.peer_ports.remove(&name);
             self.events.push_back(PeerEvent::PeerPortRemoved(name));
         }
-        let luns: Vec<_> =
-            self.peer_lus.iter().filter(|(_, k)| k.generation != generation).map(|(g, _)| *g).collect();
+        let luns: Vec<_> = self
+            .peer_lus
+            .iter()
+            .filter(|(_, k)| k.generation != generation)
+            .map(|(g, _)| *g)
+            .collect();
         for guid in luns {
             self.peer_lus.remove(&guid);
-            if self.lus.get(&guid).is_none_or(|l| l.access == AccessState::Standby) {
+            if self
+                .lus
+                .get(&guid)
+                .is_none_or(|l| l.access == AccessState::Standby)
+            {
                 self.events.push_back(PeerEvent::PeerLunRemoved { guid });
             }
         }
-        let waiting: Vec<_> = self.old_owner.keys().filter(|g| !self.peer_lus.contains_key(*g)).copied().collect();
+        let waiting: Vec<_> = self
+            .old_owner
+            .keys()
+            .filter(|g| !self.peer_lus.contains_key(*g))
+            .copied()
+            .collect();
         for guid in waiting {
             self.peer_said(guid, None);
         }
@@ -257,7 +314,9 @@ impl Peer {
 
     /// An answer to a request of ours. `Err` has the code and the peer's epoch.
     pub(super) fn answered(&mut self, in_reply_to: u64, answer: Result<(), (Refusal, u64)>) {
-        let Some(what) = self.asked.remove(&in_reply_to) else { return };
+        let Some(what) = self.asked.remove(&in_reply_to) else {
+            return;
+        };
         match (what, answer) {
             (Asked::InventoryEnd, Ok(())) => self.events.push_back(PeerEvent::InventorySent),
             (Asked::Port(name), Err((why, _))) => self.events.push_back(PeerEvent::PortRefused { name, why }),
@@ -265,19 +324,24 @@ impl Peer {
                 self.events.push_back(PeerEvent::LunRefused { guid, why, epoch });
             }
             (Asked::Failover(guid), Err((why, _))) => self.failover_failed(guid, why),
-            (Asked::Port(_) | Asked::Lun(_) | Asked::Failover(_), Ok(())) | (Asked::InventoryEnd, Err(_)) => {}
+            (Asked::Port(_) | Asked::Lun(_) | Asked::Failover(_), Ok(())) | (Asked::InventoryEnd, Err(_)) => {
+            }
         }
     }
 
     /// The epoch rule: the higher epoch wins; a claim of ownership that is not higher than ours is refused.
     fn judge(&self, guid: &GuidBytes, access: AccessState, epoch: u64) -> Claim {
-        let Some(local) = self.lus.get(guid) else { return Claim::Fine };
+        let Some(local) = self.lus.get(guid) else {
+            return Claim::Fine;
+        };
         let claims = access == AccessState::Active;
         let serving = local.access != AccessState::Standby;
         match (serving, claims) {
             (false, true) if epoch < local.epoch => Claim::Stale,
             (false, _) => Claim::Fine,
-            (true, _) if epoch > local.epoch && self.offered_epoch(guid).is_some_and(|e| epoch >= e) => Claim::Taken,
+            (true, _) if epoch > local.epoch && self.offered_epoch(guid).is_some_and(|e| epoch >= e) => {
+                Claim::Taken
+            }
             // A peer that holds a higher epoch without serving has owned it after us: the same holds.
             (true, _) if epoch > local.epoch && access != AccessState::StandbyToActive => Claim::StepDown,
             (true, true) => Claim::Stale,
@@ -287,15 +351,26 @@ impl Peer {
 
     fn refuse_claim(&mut self, id: u64, guid: GuidBytes, peer_epoch: u64) {
         let local_epoch = self.lus.get(&guid).map_or(0, |l| l.epoch);
-        self.events.push_back(PeerEvent::Conflict(Conflict { guid, local_epoch, peer_epoch }));
+        self.events.push_back(PeerEvent::Conflict(Conflict {
+            guid,
+            local_epoch,
+            peer_epoch,
+        }));
         self.refuse(id, Refusal::StaleEpoch, local_epoch);
     }
 
     fn step_down(&mut self, id: u64, lu: LuRecord) {
         let (guid, epoch) = (lu.guid, lu.epoch);
-        let local = self.lus.get(&guid).map_or((0, AccessState::Standby), |l| (l.epoch, l.access));
+        let local = self
+            .lus
+            .get(&guid)
+            .map_or((0, AccessState::Standby), |l| (l.epoch, l.access));
         if local.1 == AccessState::Active {
-            self.events.push_back(PeerEvent::Conflict(Conflict { guid, local_epoch: local.0, peer_epoch: epoch }));
+            self.events.push_back(PeerEvent::Conflict(Conflict {
+                guid,
+                local_epoch: local.0,
+                peer_epoch: epoch,
+            }));
         }
         if let Some((superseded, _)) = self.stepping.insert(guid, (id, lu)) {
             self.accept(superseded);
@@ -309,10 +384,22 @@ impl Peer {
     }
 
     fn insert_peer_lu(&mut self, lu: LuRecord, generation: u64) {
-        let known = self.peer_lus.insert(lu.guid, Known { record: lu.clone(), generation });
+        let known = self.peer_lus.insert(
+            lu.guid,
+            Known {
+                record: lu.clone(),
+                generation,
+            },
+        );
         if known.is_none_or(|k| k.record != lu) {
             self.events.push_back(PeerEvent::PeerLun(lu));
         }
+    }
+
+    /// Nothing known has been listed by the peer's new instance, whose generations start over.
+    pub(super) fn age_inventory(&mut self) {
+        self.peer_ports.values_mut().for_each(|k| k.generation = 0);
+        self.peer_lus.values_mut().for_each(|k| k.generation = 0);
     }
 
     pub(super) fn forget_ports(&mut self) {
@@ -323,7 +410,11 @@ impl Peer {
 
     pub(super) fn forget_lus(&mut self) {
         for (guid, _) in core::mem::take(&mut self.peer_lus) {
-            if self.lus.get(&guid).is_none_or(|l| l.access == AccessState::Standby) {
+            if self
+                .lus
+                .get(&guid)
+                .is_none_or(|l| l.access == AccessState::Standby)
+            {
                 self.events.push_back(PeerEvent::PeerLunRemoved { guid });
             }
         }

@@ -109,7 +109,8 @@ impl Peer {
             features: 0,
             limits: self.config.limits,
         };
-        self.out.push_back(Message::Hello(hello).encode(self.config.boot_id, 0));
+        self.out
+            .push_back(Message::Hello(hello).encode(self.config.boot_id, 0));
         self.statistics.sent = self.statistics.sent.saturating_add(1);
     }
 
@@ -119,7 +120,12 @@ impl Peer {
             return Err(Rejected::UnknownSender { boot_id });
         }
         if let Some(why) = self.objection(hello) {
-            let refusal = Message::Refused { in_reply_to: 0, task: 0, code: why, epoch: 0 };
+            let refusal = Message::Refused {
+                in_reply_to: 0,
+                task: 0,
+                code: why,
+                epoch: 0,
+            };
             self.out.push_back(refusal.encode(self.config.boot_id, 0));
             if self.link.refused.replace(why) != Some(why) {
                 self.events.push_back(PeerEvent::PeerRefused(why));
@@ -144,7 +150,9 @@ impl Peer {
                     self.link.retired.pop_front();
                 }
                 self.link.retired.push_back(old);
-                self.events.push_back(PeerEvent::PeerRestarted { old, new: boot_id });
+                self.events
+                    .push_back(PeerEvent::PeerRestarted { old, new: boot_id });
+                self.age_inventory();
                 self.set_remote(hello);
             }
             None => self.set_remote(hello),
@@ -154,7 +162,11 @@ impl Peer {
             hello.peer_boot_id == self.config.boot_id && hello.peer_first_message_id == self.link.first;
         let was_up = self.link.is_up();
         if names_us {
-            let stage = if hello.stage >= HelloStage::Confirmed { HelloStage::Up } else { HelloStage::Confirmed };
+            let stage = if hello.stage >= HelloStage::Confirmed {
+                HelloStage::Up
+            } else {
+                HelloStage::Confirmed
+            };
             self.link.stage = self.link.stage.max(stage);
         }
         // The answer goes before the inventory, so that the other side is ready for it.
@@ -276,7 +288,11 @@ impl Peer {
                 self.link.next_ping = now.after(self.config.ping_interval);
             }
         }
-        if self.door && self.alua && self.link.channel != Channel::Up && self.link.next_hello.is_some_and(|t| t <= now) {
+        if self.door
+            && self.alua
+            && self.link.channel != Channel::Up
+            && self.link.next_hello.is_some_and(|t| t <= now)
+        {
             self.send_hello();
             self.link.next_hello = Some(now.after(self.config.hello_interval));
         }
@@ -284,12 +300,22 @@ impl Peer {
 
     pub(super) fn link_deadline(&self) -> Option<Instant> {
         let up = self.link.channel == Channel::Up;
-        let heartbeat = up.then(|| self.link.next_ping.min(self.link.heard.after(self.config.lost_after)));
+        let heartbeat = up.then(|| {
+            self.link
+                .next_ping
+                .min(self.link.heard.after(self.config.lost_after))
+        });
         let gap = if up { self.gap_deadline() } else { None };
-        [heartbeat, gap, self.link.grace_until, self.link.next_hello].into_iter().flatten().min()
+        [heartbeat, gap, self.link.grace_until, self.link.next_hello]
+            .into_iter()
+            .flatten()
+            .min()
     }
 
     fn gap_deadline(&self) -> Option<Instant> {
-        self.link.remote.as_ref().and_then(|r| r.tracker.gap_deadline(self.config.gap_tolerance))
+        self.link
+            .remote
+            .as_ref()
+            .and_then(|r| r.tracker.gap_deadline(self.config.gap_tolerance))
     }
 }

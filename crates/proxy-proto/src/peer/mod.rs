@@ -151,7 +151,11 @@ impl Peer {
     }
 
     fn sort(&mut self, now: Instant, envelope: Envelope) -> Result<Route, Rejected> {
-        let Envelope { boot_id, message_id, message } = envelope;
+        let Envelope {
+            boot_id,
+            message_id,
+            message,
+        } = envelope;
         if boot_id == self.config.boot_id {
             return Err(Rejected::Own);
         }
@@ -212,7 +216,12 @@ impl Peer {
                 self.send(&Message::Pong { in_reply_to: id });
             }
             Message::Accepted { in_reply_to } => self.answered(in_reply_to, Ok(())),
-            Message::Refused { in_reply_to, code, epoch, .. } => self.answered(in_reply_to, Err((code, epoch))),
+            Message::Refused {
+                in_reply_to,
+                code,
+                epoch,
+                ..
+            } => self.answered(in_reply_to, Err((code, epoch))),
             Message::RegisterPort { generation, port } => self.register_port(id, generation, port),
             Message::DeregisterPort { name } => {
                 if self.peer_ports.remove(&name).is_some() {
@@ -240,7 +249,11 @@ impl Peer {
     /// Does what is due. Early calls do nothing.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.link_timeout(now);
-        let overdue = self.old_owner.values().filter_map(OldOwner::deadline).any(|d| d <= now);
+        let overdue = self
+            .old_owner
+            .values()
+            .filter_map(OldOwner::deadline)
+            .any(|d| d <= now);
         if overdue {
             self.lose_link(now, LinkLoss::HandOverOverdue);
         }
@@ -315,6 +328,11 @@ impl Peer {
     }
 
     fn refuse(&mut self, in_reply_to: u64, code: Refusal, epoch: u64) {
-        self.send(&Message::Refused { in_reply_to, task: 0, code, epoch });
+        self.send(&Message::Refused {
+            in_reply_to,
+            task: 0,
+            code,
+            epoch,
+        });
     }
 }

@@ -22,7 +22,13 @@ struct Shared {
 
 impl Sealer {
     pub(super) fn new(boot_id: u64) -> Self {
-        Self { boot_id, shared: Arc::new(Shared { next: AtomicU64::new(1), up: AtomicBool::new(false) }) }
+        Self {
+            boot_id,
+            shared: Arc::new(Shared {
+                next: AtomicU64::new(1),
+                up: AtomicBool::new(false),
+            }),
+        }
     }
 
     /// The message's bytes; `None` while the channel is not up. What is sealed must be sent, or `Peer::send_failed`
@@ -35,7 +41,8 @@ impl Sealer {
     /// A data message to be filled in place; `None` while the channel is not up. The same duty as with `seal`.
     #[must_use]
     pub fn data_in_frame(&self, task: u64, offset: u64, length: u32) -> Option<DataFrame> {
-        self.is_up().then(|| DataFrame::data_in(self.boot_id, self.take(), task, offset, length))
+        self.is_up()
+            .then(|| DataFrame::data_in(self.boot_id, self.take(), task, offset, length))
     }
 
     /// Whether the channel is up.

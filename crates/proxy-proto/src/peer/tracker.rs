@@ -27,7 +27,11 @@ pub(super) enum Arrival {
 
 impl Tracker {
     pub(super) fn new(first: u64) -> Self {
-        Self { floor: first, ahead: BTreeSet::new(), gap_since: None }
+        Self {
+            floor: first,
+            ahead: BTreeSet::new(),
+            gap_since: None,
+        }
     }
 
     pub(super) fn arrived(&mut self, now: Instant, id: u64) -> Arrival {

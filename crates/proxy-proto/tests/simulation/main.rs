@@ -1,5 +1,6 @@
 //! Two nodes on a bad road: every task is answered exactly once, the data are right, the channel comes back, and the
 //! logical unit never has two owners.
+#![allow(clippy::cast_possible_truncation, reason = "slots are numbered up to 16")]
 
 mod node;
 mod world;
@@ -14,7 +15,11 @@ use world::{Faults, World};
 
 fn world(seed: u64, faults: Faults) -> World {
     let store: Store = Rc::new(RefCell::new(vec![0; SLOTS as usize]));
-    World::new(seed, faults, [Node::new(0, store.clone(), true), Node::new(1, store, false)])
+    World::new(
+        seed,
+        faults,
+        [Node::new(0, store.clone(), true), Node::new(1, store, false)],
+    )
 }
 
 /// What an initiator behind node 1 knows about the slots it reads and writes.
@@ -53,13 +58,19 @@ impl Initiator {
             return;
         }
         let slot = world.random.below(SLOTS);
-        let busy = self.outstanding.values().any(|io| matches!(io, Io::Read { slot: s } | Io::Write { slot: s, .. } if *s == slot));
+        let busy = self
+            .outstanding
+            .values()
+            .any(|io| matches!(io, Io::Read { slot: s } | Io::Write { slot: s, .. } if *s == slot));
         if busy || self.retired.contains(&slot) {
             return;
         }
         let io = if world.random.chance(500) {
             self.next_value += 1;
-            Io::Write { slot, value: self.next_value }
+            Io::Write {
+                slot,
+                value: self.next_value,
+            }
         } else {
             Io::Read { slot }
         };
@@ -75,7 +86,10 @@ impl Initiator {
             (Io::Read { slot }, Outcome::Status { status: 0, data, .. }) => {
                 let value = uniform(&data.concat()).expect("read data are whole and in order");
                 let possible = &mut self.possible[slot as usize];
-                assert!(possible.contains(&value), "slot {slot} reads {value}, can only be {possible:?}");
+                assert!(
+                    possible.contains(&value),
+                    "slot {slot} reads {value}, can only be {possible:?}"
+                );
                 *possible = BTreeSet::from([value]);
                 self.good += 1;
             }
@@ -104,11 +118,20 @@ fn tasks_survive(seeds: std::ops::Range<u64>, faults: Faults) {
         world.run(Duration::from_secs(12), |world| initiator.step(world, true));
         world.heal();
         world.run(Duration::from_secs(30), |world| initiator.step(world, false));
-        assert!(initiator.outstanding.is_empty(), "seed {seed}: every task is answered: {:?}", initiator.outstanding);
+        assert!(
+            initiator.outstanding.is_empty(),
+            "seed {seed}: every task is answered: {:?}",
+            initiator.outstanding
+        );
         assert_eq!(initiator.begun, initiator.finished, "seed {seed}");
         for node in &world.nodes {
             assert!(node.idle(), "seed {seed}: node {} is idle", node.number);
-            assert_eq!(node.peer.channel(), Channel::Up, "seed {seed}: the channel is back on node {}", node.number);
+            assert_eq!(
+                node.peer.channel(),
+                Channel::Up,
+                "seed {seed}: the channel is back on node {}",
+                node.number
+            );
             assert_eq!(node.decode_errors, 0);
         }
         lost += initiator.begun - initiator.good;
@@ -118,8 +141,15 @@ fn tasks_survive(seeds: std::ops::Range<u64>, faults: Faults) {
         let begun = initiator.begun;
         world.run(Duration::from_secs(3), |world| initiator.step(world, true));
         world.run(Duration::from_secs(2), |world| initiator.step(world, false));
-        assert_eq!(initiator.good - before, initiator.begun - begun, "seed {seed}: nothing fails on a good road");
-        assert!(initiator.begun > begun, "seed {seed}: there were tasks to see that with");
+        assert_eq!(
+            initiator.good - before,
+            initiator.begun - begun,
+            "seed {seed}: nothing fails on a good road"
+        );
+        assert!(
+            initiator.begun > begun,
+            "seed {seed}: there were tasks to see that with"
+        );
     }
     assert!(good > 0);
     if faults.cut_every_ms > 0 {
@@ -135,25 +165,47 @@ fn on_a_good_road_every_task_succeeds() {
 #[test]
 fn delay_reorder_and_duplication_change_nothing() {
     for seed in 0..60 {
-        let faults = Faults { duplicate: 100, delay_ms: 80, ..Faults::NONE };
+        let faults = Faults {
+            duplicate: 100,
+            delay_ms: 80,
+            ..Faults::NONE
+        };
         let mut world = world(seed, faults);
         let mut initiator = Initiator::new();
         world.run(Duration::from_secs(15), |world| initiator.step(world, true));
         world.run(Duration::from_secs(5), |world| initiator.step(world, false));
-        assert!(initiator.begun > 20 && initiator.good == initiator.begun, "seed {seed}: {} of {}", initiator.good, initiator.begun);
+        assert!(
+            initiator.begun > 20 && initiator.good == initiator.begun,
+            "seed {seed}: {} of {}",
+            initiator.good,
+            initiator.begun
+        );
     }
 }
 
 #[test]
 fn st_109_st_110_every_task_is_answered_once_and_no_lost_write_comes_back_when_the_road_is_cut() {
-    let faults =
-        Faults { drop: 0, duplicate: 50, delay_ms: 30, cut_every_ms: 1500, cut_for_ms: 400, restart: 0 };
+    let faults = Faults {
+        drop: 0,
+        duplicate: 50,
+        delay_ms: 30,
+        cut_every_ms: 1500,
+        cut_for_ms: 400,
+        restart: 0,
+    };
     tasks_survive(0..150, faults);
 }
 
 #[test]
 fn dropped_messages_end_the_link_and_not_the_service() {
-    let faults = Faults { drop: 3, duplicate: 50, delay_ms: 30, cut_every_ms: 0, cut_for_ms: 0, restart: 0 };
+    let faults = Faults {
+        drop: 3,
+        duplicate: 50,
+        delay_ms: 30,
+        cut_every_ms: 0,
+        cut_for_ms: 0,
+        restart: 0,
+    };
     tasks_survive(1000..1080, faults);
 }
 
@@ -164,7 +216,10 @@ fn ownership(seeds: std::ops::Range<u64>, faults: Faults) {
         let mut world = world(seed, faults);
         let mut owner = 0;
         let mut each = |world: &mut World, ask: bool| {
-            assert!(!(world.nodes[0].serving && world.nodes[1].serving), "seed {seed}: two owners");
+            assert!(
+                !(world.nodes[0].serving && world.nodes[1].serving),
+                "seed {seed}: two owners"
+            );
             if let Some(now) = world.nodes.iter().position(|n| n.serving)
                 && now != owner
             {
@@ -173,26 +228,55 @@ fn ownership(seeds: std::ops::Range<u64>, faults: Faults) {
             }
             if ask && world.random.chance(30) {
                 let who = usize::try_from(world.random.below(2)).unwrap();
-                let _ = world.nodes[who].peer.request_failover(proxy_proto::Instant(world.now), node::GUID, world.now);
+                let _ = world.nodes[who].peer.request_failover(
+                    proxy_proto::Instant(world.now),
+                    node::GUID,
+                    world.now,
+                );
             }
         };
         world.run(Duration::from_secs(25), |world| each(world, true));
         world.heal();
         world.run(Duration::from_secs(45), |world| each(world, false));
-        let states: Vec<_> = world.nodes.iter().map(|n| (n.access, n.epoch, n.serving)).collect();
+        let states: Vec<_> = world
+            .nodes
+            .iter()
+            .map(|n| (n.access, n.epoch, n.serving))
+            .collect();
         let serving = world.nodes.iter().filter(|n| n.serving).count();
         if faults.restart == 0 {
-            assert_eq!(serving, 1, "seed {seed}: exactly one owner in the end: {states:?}");
+            assert_eq!(
+                serving, 1,
+                "seed {seed}: exactly one owner in the end: {states:?}"
+            );
         }
         assert!(serving <= 1);
         for node in &world.nodes {
-            assert_ne!(node.access, AccessState::ActiveToStandby, "seed {seed}: nothing stays in transition: {states:?}");
-            assert_eq!(node.serving, node.access == AccessState::Active, "seed {seed}: {states:?}");
+            assert_ne!(
+                node.access,
+                AccessState::ActiveToStandby,
+                "seed {seed}: nothing stays in transition: {states:?}"
+            );
+            assert_eq!(
+                node.serving,
+                node.access == AccessState::Active,
+                "seed {seed}: {states:?}"
+            );
         }
         if let Some(active) = world.nodes.iter().find(|n| n.serving) {
-            assert!(world.nodes.iter().all(|n| n.epoch <= active.epoch), "seed {seed}: the owner has the highest epoch");
-            let told = world.nodes[usize::from(1 - active.number)].peer.peer_lu(&node::GUID).unwrap();
-            assert_eq!((told.access, told.epoch), (AccessState::Active, active.epoch), "seed {seed}: the peer knows");
+            assert!(
+                world.nodes.iter().all(|n| n.epoch <= active.epoch),
+                "seed {seed}: the owner has the highest epoch"
+            );
+            let told = world.nodes[usize::from(1 - active.number)]
+                .peer
+                .peer_lu(&node::GUID)
+                .unwrap();
+            assert_eq!(
+                (told.access, told.epoch),
+                (AccessState::Active, active.epoch),
+                "seed {seed}: the peer knows"
+            );
         }
     }
     assert!(switches > 100, "{switches} switches");
@@ -200,10 +284,30 @@ fn ownership(seeds: std::ops::Range<u64>, faults: Faults) {
 
 #[test]
 fn a_planned_hand_over_never_makes_two_owners_whatever_the_road_does() {
-    ownership(0..150, Faults { drop: 2, duplicate: 50, delay_ms: 40, cut_every_ms: 3000, cut_for_ms: 600, restart: 0 });
+    ownership(
+        0..150,
+        Faults {
+            drop: 2,
+            duplicate: 50,
+            delay_ms: 40,
+            cut_every_ms: 3000,
+            cut_for_ms: 600,
+            restart: 0,
+        },
+    );
 }
 
 #[test]
 fn hand_overs_with_restarts_never_make_two_owners() {
-    ownership(0..150, Faults { drop: 0, duplicate: 50, delay_ms: 40, cut_every_ms: 3000, cut_for_ms: 600, restart: 300 });
+    ownership(
+        0..150,
+        Faults {
+            drop: 0,
+            duplicate: 50,
+            delay_ms: 40,
+            cut_every_ms: 3000,
+            cut_for_ms: 600,
+            restart: 300,
+        },
+    );
 }

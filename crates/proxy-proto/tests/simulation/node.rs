@@ -20,8 +20,12 @@ pub(crate) enum Action {
     /// A command has had its time on the medium.
     Executed(TaskKey),
     Drained,
-    Activate { epoch: u64 },
-    Reactivate { epoch: u64 },
+    Activate {
+        epoch: u64,
+    },
+    Reactivate {
+        epoch: u64,
+    },
     SteppedDown,
 }
 
@@ -62,8 +66,16 @@ pub(crate) struct Node {
 impl Node {
     pub(crate) fn new(number: u16, store: Store, owner: bool) -> Self {
         let epoch = next_epoch(0, 0);
-        let access = if owner { AccessState::Active } else { AccessState::Standby };
-        let tiny = Limits { max_data_bytes: 4096, max_immediate_bytes: 4096, max_tasks: 64 };
+        let access = if owner {
+            AccessState::Active
+        } else {
+            AccessState::Standby
+        };
+        let tiny = Limits {
+            max_data_bytes: 4096,
+            max_immediate_bytes: 4096,
+            max_tasks: 64,
+        };
         let mut node = Self::boot(number, 1, store, tiny);
         (node.epoch, node.access, node.serving) = (epoch, access, owner);
         node.start(1);
@@ -72,15 +84,24 @@ impl Node {
 
     fn boot(number: u16, boot: u64, store: Store, tiny: Limits) -> Self {
         let boot_id = boot * 10 + u64::from(number);
-        let config = PeerConfig { limits: tiny, ..PeerConfig::new(number, boot_id) };
+        let config = PeerConfig {
+            limits: tiny,
+            ..PeerConfig::new(number, boot_id)
+        };
         let peer = Peer::new(config);
         Self {
             number,
             boot_id,
             sealer: peer.sealer(),
             peer,
-            requester: Requester::new(RequesterConfig { read_window: 8192, ..RequesterConfig::default() }),
-            responder: Responder::new(ResponderConfig { max_tasks: 64, ..ResponderConfig::default() }),
+            requester: Requester::new(RequesterConfig {
+                read_window: 8192,
+                ..RequesterConfig::default()
+            }),
+            responder: Responder::new(ResponderConfig {
+                max_tasks: 64,
+                ..ResponderConfig::default()
+            }),
             store,
             epoch: 0,
             access: AccessState::Standby,
@@ -96,11 +117,14 @@ impl Node {
 
     fn start(&mut self, now: u64) {
         let now = Instant(now);
-        self.peer.set_ports(now, vec![PortRecord {
-            name: format!("port-{}", self.number),
-            relative_target_port: 1 + 255 * self.number,
-            node: self.number,
-        }]);
+        self.peer.set_ports(
+            now,
+            vec![PortRecord {
+                name: format!("port-{}", self.number),
+                relative_target_port: 1 + 255 * self.number,
+                node: self.number,
+            }],
+        );
         self.peer.set_lus(now, vec![self.record()]);
         self.peer.door_installed(now);
         self.peer.set_alua(now, true, self.number);
@@ -117,7 +141,12 @@ impl Node {
         let finished = std::mem::take(&mut self.finished);
         let fresh = Self::boot(self.number, self.boot_id / 10 + 1, self.store.clone(), self.tiny);
         let (epoch, failovers) = (self.epoch, std::mem::take(&mut self.failovers));
-        *self = Self { epoch, finished, failovers, ..fresh };
+        *self = Self {
+            epoch,
+            finished,
+            failovers,
+            ..fresh
+        };
         self.start(now);
     }
 
@@ -164,7 +193,11 @@ impl Node {
             guid: GUID,
             lun: [0; 8],
             initiator: "i".into(),
-            port: PortRecord { name: format!("port-{}", self.number), relative_target_port: 1, node: self.number },
+            port: PortRecord {
+                name: format!("port-{}", self.number),
+                relative_target_port: 1,
+                node: self.number,
+            },
             session: 1,
             cdb,
             attribute: TaskAttribute::Simple,
@@ -203,7 +236,11 @@ impl Node {
     }
 
     pub(crate) fn next_timeout(&self) -> Option<u64> {
-        [self.peer.poll_timeout(), self.requester.poll_timeout()].into_iter().flatten().min().map(|t| t.0)
+        [self.peer.poll_timeout(), self.requester.poll_timeout()]
+            .into_iter()
+            .flatten()
+            .min()
+            .map(|t| t.0)
     }
 
     /// What may not wait: the data roles must know of a lost link before anything else is given to them.
@@ -269,10 +306,28 @@ impl Node {
             ResponderEvent::Execute { key, command } => {
                 let slot = u64::from(command.cdb[1]);
                 let write = command.cdb[0] == 0x8a;
-                let io = if write { Io::Write { slot, value: 0 } } else { Io::Read { slot } };
-                assert!(self.jobs.insert(key, Job { io, data: Vec::new(), aborted: false }).is_none(), "executed twice");
+                let io = if write {
+                    Io::Write { slot, value: 0 }
+                } else {
+                    Io::Read { slot }
+                };
+                assert!(
+                    self.jobs
+                        .insert(
+                            key,
+                            Job {
+                                io,
+                                data: Vec::new(),
+                                aborted: false
+                            }
+                        )
+                        .is_none(),
+                    "executed twice"
+                );
                 if write {
-                    self.responder.request_data(key, command.expected_out / 2).unwrap();
+                    self.responder
+                        .request_data(key, command.expected_out / 2)
+                        .unwrap();
                     return None;
                 }
                 Some(Action::Executed(key))
@@ -369,7 +424,7 @@ impl Node {
             Io::Write { slot, .. } => {
                 let value = uniform(&job.data).expect("write data arrived whole and in order");
                 // An abort may come too late for the medium.
-                if !job.aborted || value % 2 == 0 {
+                if !job.aborted || value.is_multiple_of(2) {
                     self.store.borrow_mut()[slot as usize] = value;
                 }
                 Vec::new()
@@ -385,7 +440,9 @@ impl Node {
 
 /// A slot full of one value, and its position, so that misplaced data show.
 pub(crate) fn fill(value: u64) -> Vec<u8> {
-    (0..u64::from(SLOT_BYTES) / 16).flat_map(|i| [value.to_le_bytes(), i.to_le_bytes()].concat()).collect()
+    (0..u64::from(SLOT_BYTES) / 16)
+        .flat_map(|i| [value.to_le_bytes(), i.to_le_bytes()].concat())
+        .collect()
 }
 
 pub(crate) fn uniform(data: &[u8]) -> Option<u64> {

@@ -44,14 +44,28 @@ pub(crate) struct Faults {
 }
 
 impl Faults {
-    pub(crate) const NONE: Self =
-        Self { drop: 0, duplicate: 0, delay_ms: 2, cut_every_ms: 0, cut_for_ms: 0, restart: 0 };
+    pub(crate) const NONE: Self = Self {
+        drop: 0,
+        duplicate: 0,
+        delay_ms: 2,
+        cut_every_ms: 0,
+        cut_for_ms: 0,
+        restart: 0,
+    };
 }
 
 enum Happening {
     /// Bytes arrive at a node if the road has not been cut since.
-    Arrive { at: usize, bytes: Vec<u8>, road: u64 },
-    Do { at: usize, boot: u64, action: Action },
+    Arrive {
+        at: usize,
+        bytes: Vec<u8>,
+        road: u64,
+    },
+    Do {
+        at: usize,
+        boot: u64,
+        action: Action,
+    },
     Cut,
     Join,
     /// Nothing but a chance for the initiator to begin something.
@@ -105,7 +119,11 @@ impl World {
 
     fn at(&mut self, after: u64, happening: Happening) {
         self.happenings.push(Some(happening));
-        self.queue.push(Reverse((self.now + after, self.happenings.len() as u64, self.happenings.len() - 1)));
+        self.queue.push(Reverse((
+            self.now + after,
+            self.happenings.len() as u64,
+            self.happenings.len() - 1,
+        )));
     }
 
     /// Ends all faults; the road is whole again.
@@ -124,7 +142,9 @@ impl World {
             each(self);
             let timers = self.nodes.iter().filter_map(Node::next_timeout).min();
             let event = self.queue.peek().map(|Reverse((t, ..))| *t);
-            let Some(next) = [timers, event].into_iter().flatten().min().filter(|t| *t <= end) else { break };
+            let Some(next) = [timers, event].into_iter().flatten().min().filter(|t| *t <= end) else {
+                break;
+            };
             self.now = self.now.max(next);
             if event == Some(next) {
                 let Reverse((_, _, index)) = self.queue.pop().unwrap();
@@ -179,7 +199,9 @@ impl World {
                 self.send(i, bytes);
                 continue;
             }
-            let Some((after, action)) = self.nodes[i].event(self.now, &mut self.random) else { return };
+            let Some((after, action)) = self.nodes[i].event(self.now, &mut self.random) else {
+                return;
+            };
             let boot = self.nodes[i].boot_id;
             self.at(after, Happening::Do { at: i, boot, action });
         }
@@ -192,10 +214,21 @@ impl World {
         if self.random.chance(self.faults.drop) {
             return;
         }
-        let copies = if self.random.chance(self.faults.duplicate) { 2 } else { 1 };
+        let copies = if self.random.chance(self.faults.duplicate) {
+            2
+        } else {
+            1
+        };
         for _ in 0..copies {
             let delay = self.random.below(ms(self.faults.delay_ms));
-            self.at(delay, Happening::Arrive { at: 1 - from, bytes: bytes.clone(), road: self.road });
+            self.at(
+                delay,
+                Happening::Arrive {
+                    at: 1 - from,
+                    bytes: bytes.clone(),
+                    road: self.road,
+                },
+            );
         }
     }
 }
