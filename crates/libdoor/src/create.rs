@@ -11,7 +11,7 @@ use engine::engine as doors;
 use engine::engine::{Attributes, Claimed, DoorSpec, Limits};
 
 use crate::cancel;
-use crate::errno::{Errno, caught};
+use crate::errno::{Errno, sheltered};
 use crate::info::c_info;
 use crate::types::{
     DOOR_CREATE_MASK, DOOR_DEPLETION_CB, DOOR_NO_DEPLETION_CB, DOOR_PRIVATE, DOOR_PRIVCREATE,
@@ -40,7 +40,7 @@ fn creation_function(address: usize) -> ServerFunc {
 /// `door_server_create`: installs the function that makes server threads; returns the one before.
 /// door_server_create(3C). NULL stands for the library's own.
 #[unsafe(no_mangle)]
-pub(crate) extern "C" fn door_server_create(create_proc: Option<ServerFunc>) -> ServerFunc {
+pub(crate) extern "C-unwind" fn door_server_create(create_proc: Option<ServerFunc>) -> ServerFunc {
     let address = create_proc.map_or(0, |function| function as usize);
     creation_function(CREATION.swap(address, Ordering::AcqRel))
 }
@@ -106,7 +106,7 @@ pub(crate) unsafe extern "C-unwind" fn door_create(
     cookie: *mut c_void,
     attributes: DoorAttr,
 ) -> c_int {
-    let made = caught(|| {
+    let made = sheltered(|| {
         if attributes & (DOOR_NO_DEPLETION_CB | DOOR_PRIVCREATE) != 0 {
             return Err(Errno(libc::EINVAL));
         }

@@ -52,7 +52,7 @@ fn pid(credentials: &Credentials) -> libc::pid_t {
 /// # Safety
 /// `info` is a place for a `door_cred_t`, or unmapped, which is noticed.
 #[unsafe(no_mangle)]
-pub(crate) unsafe extern "C" fn door_cred(info: *mut DoorCred) -> c_int {
+pub(crate) unsafe extern "C-unwind" fn door_cred(info: *mut DoorCred) -> c_int {
     guard(|| {
         let who = caller()?;
         if !memory::writable(info.cast_const().cast(), size_of::<DoorCred>()) {
@@ -71,7 +71,7 @@ pub(crate) unsafe extern "C" fn door_cred(info: *mut DoorCred) -> c_int {
 /// # Safety
 /// `info` points to NULL or to a buffer of `ucred_size()` bytes.
 #[unsafe(no_mangle)]
-pub(crate) unsafe extern "C" fn door_ucred(info: *mut *mut Ucred) -> c_int {
+pub(crate) unsafe extern "C-unwind" fn door_ucred(info: *mut *mut Ucred) -> c_int {
     guard(|| {
         let who = caller()?;
         if !memory::writable(info.cast_const().cast(), size_of::<*mut Ucred>()) {
@@ -111,7 +111,7 @@ pub(crate) unsafe extern "C" fn door_ucred(info: *mut *mut Ucred) -> c_int {
 
 /// `ucred_size`: bytes of a buffer for [`door_ucred`].
 #[unsafe(no_mangle)]
-pub(crate) extern "C" fn ucred_size() -> usize {
+pub(crate) extern "C-unwind" fn ucred_size() -> usize {
     size_of::<Ucred>() + groups_max() * size_of::<libc::gid_t>()
 }
 
@@ -120,7 +120,7 @@ pub(crate) extern "C" fn ucred_size() -> usize {
 /// # Safety
 /// `uc` is NULL or comes from [`door_ucred`], and is not used any more.
 #[unsafe(no_mangle)]
-pub(crate) unsafe extern "C" fn ucred_free(uc: *mut Ucred) {
+pub(crate) unsafe extern "C-unwind" fn ucred_free(uc: *mut Ucred) {
     // SAFETY: from malloc, by contract.
     unsafe { libc::free(uc.cast::<c_void>()) }
 }
@@ -131,7 +131,7 @@ fn member<T: Default + Copy + PartialEq + std::ops::Not<Output = T>>(
     read: impl FnOnce(&Ucred) -> T,
 ) -> T {
     // SAFETY: NULL or filled in by `door_ucred`, by contract of each accessor.
-    let value = unsafe { uc.as_ref() }.map_or(!T::default(), read);
+    let value = unsafe { uc.as_ref() }.map_or_else(|| !T::default(), read);
     if value == !T::default() {
         Errno(libc::EINVAL).set();
     }
@@ -145,7 +145,7 @@ macro_rules! accessors {
         /// # Safety
         /// `uc` is NULL or was filled in by [`door_ucred`].
         #[unsafe(no_mangle)]
-        pub(crate) unsafe extern "C" fn $name(uc: *const Ucred) -> $type {
+        pub(crate) unsafe extern "C-unwind" fn $name(uc: *const Ucred) -> $type {
             member(uc, |uc| uc.$member)
         }
     )*};
@@ -166,7 +166,10 @@ accessors! {
 /// # Safety
 /// `uc` is NULL or was filled in by [`door_ucred`]; `groups` is a place for a pointer.
 #[unsafe(no_mangle)]
-pub(crate) unsafe extern "C" fn ucred_getgroups(uc: *const Ucred, groups: *mut *const libc::gid_t) -> c_int {
+pub(crate) unsafe extern "C-unwind" fn ucred_getgroups(
+    uc: *const Ucred,
+    groups: *mut *const libc::gid_t,
+) -> c_int {
     if uc.is_null() || groups.is_null() {
         Errno(libc::EINVAL).set();
         return -1;

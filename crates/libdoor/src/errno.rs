@@ -7,6 +7,8 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use engine::engine::{AttachError, CallError, CredentialError, FinishError};
 
+use crate::cancel;
+
 /// An `errno` value to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Errno(pub(crate) c_int);
@@ -14,14 +16,19 @@ pub(crate) struct Errno(pub(crate) c_int);
 impl Errno {
     /// What the C library said last.
     pub(crate) fn last() -> Self {
-        // SAFETY: the C library's errno of this thread is always there to be read.
-        Self(unsafe { *libc::__errno_location() })
+        // SAFETY: this thread's errno is always there to be read.
+        Self(unsafe { Self::place().read() })
     }
 
     /// Stores the value for the caller.
     pub(crate) fn set(self) {
-        // SAFETY: the C library's errno of this thread is always there to be written.
-        unsafe { *libc::__errno_location() = self.0 }
+        // SAFETY: this thread's errno is always there to be written.
+        unsafe { Self::place().write(self.0) }
+    }
+
+    fn place() -> *mut c_int {
+        // SAFETY: only tells where this thread's errno is.
+        unsafe { libc::__errno_location() }
     }
 }
 
@@ -76,13 +83,21 @@ pub(crate) fn of_attach(error: AttachError) -> Errno {
 
 /// Runs the body of an export: an error or a panic becomes `errno` and -1.
 pub(crate) fn guard(body: impl FnOnce() -> Result<c_int, Errno>) -> c_int {
-    match caught(body) {
+    match sheltered(body) {
         Ok(value) => value,
         Err(errno) => {
             errno.set();
             -1
         }
     }
+}
+
+/// As [`caught`], with cancellation disabled meanwhile: no unwinding may start in the middle of Rust code.
+pub(crate) fn sheltered<T>(body: impl FnOnce() -> Result<T, Errno>) -> Result<T, Errno> {
+    let state = cancel::disable();
+    let result = caught(body);
+    cancel::restore(state);
+    result
 }
 
 /// Runs `body`; a panic, which would be a bug of ours, becomes `EIO` instead of unwinding into C.

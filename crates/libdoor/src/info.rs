@@ -43,7 +43,7 @@ fn store<T>(place: *mut T, value: T) -> Result<c_int, Errno> {
 /// # Safety
 /// `info` is a place for a `door_info_t`, or unmapped, which is noticed.
 #[unsafe(no_mangle)]
-pub(crate) unsafe extern "C" fn door_info(d: c_int, info: *mut DoorInfo) -> c_int {
+pub(crate) unsafe extern "C-unwind" fn door_info(d: c_int, info: *mut DoorInfo) -> c_int {
     guard(|| {
         let found = if d == DOOR_QUERY {
             worker::with_binding(|pool| pool.door_info().ok_or(Errno(libc::EBADF)))?
@@ -56,7 +56,7 @@ pub(crate) unsafe extern "C" fn door_info(d: c_int, info: *mut DoorInfo) -> c_in
 
 /// `door_revoke`: nobody can call the door any more; closes the descriptor. door_revoke(3C).
 #[unsafe(no_mangle)]
-pub(crate) extern "C" fn door_revoke(d: c_int) -> c_int {
+pub(crate) extern "C-unwind" fn door_revoke(d: c_int) -> c_int {
     guard(|| {
         doors::revoke(descriptor::borrow(d)?)?;
         descriptor::close(d);
@@ -69,7 +69,7 @@ pub(crate) extern "C" fn door_revoke(d: c_int) -> c_int {
 /// # Safety
 /// `out` is a place for a `size_t`, or unmapped, which is noticed.
 #[unsafe(no_mangle)]
-pub(crate) unsafe extern "C" fn door_getparam(d: c_int, param: c_int, out: *mut usize) -> c_int {
+pub(crate) unsafe extern "C-unwind" fn door_getparam(d: c_int, param: c_int, out: *mut usize) -> c_int {
     guard(|| {
         let limits = doors::info(descriptor::borrow(d)?)?.limits;
         let value = match param {
@@ -84,7 +84,7 @@ pub(crate) unsafe extern "C" fn door_getparam(d: c_int, param: c_int, out: *mut 
 
 /// `door_setparam`: changes a limit on requests that come from now on. door_setparam(3C).
 #[unsafe(no_mangle)]
-pub(crate) extern "C" fn door_setparam(d: c_int, param: c_int, val: usize) -> c_int {
+pub(crate) extern "C-unwind" fn door_setparam(d: c_int, param: c_int, val: usize) -> c_int {
     guard(|| {
         let door = descriptor::borrow(d)?;
         let refuses = doors::info(door)?.attributes.contains(Attributes::REFUSE_DESC);

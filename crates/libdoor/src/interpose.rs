@@ -19,7 +19,7 @@ use engine::engine::DescriptorCheck;
 
 use crate::cancel;
 use crate::descriptor::{borrow, set_close_on_exec};
-use crate::errno::{Errno, caught};
+use crate::errno::{Errno, sheltered};
 use crate::types::{DOOR_UNREF, DOOR_UNREF_MULTI, DoorAttr};
 
 /// It came from `open` of an attached path.
@@ -164,9 +164,7 @@ fn export(fd: c_int) -> Option<OwnedFd> {
         return None;
     }
     let saved = Errno::last();
-    let state = cancel::disable();
-    let export = caught(|| Ok(doors::lend(borrow(fd)?)?)).ok();
-    cancel::restore(state);
+    let export = sheltered(|| Ok(doors::lend(borrow(fd)?)?)).ok();
     saved.set();
     export
 }
@@ -182,7 +180,7 @@ fn copied(old: c_int, new: c_int) -> c_int {
 
 /// `dup` of the C library. dup(2).
 #[unsafe(no_mangle)]
-pub(crate) extern "C" fn dup(fd: c_int) -> c_int {
+pub(crate) extern "C-unwind" fn dup(fd: c_int) -> c_int {
     if let Some(export) = export(fd) {
         set_close_on_exec(export.as_raw_fd(), false);
         return copied(fd, export.into_raw_fd());
@@ -192,7 +190,7 @@ pub(crate) extern "C" fn dup(fd: c_int) -> c_int {
 
 /// `dup2` of the C library. dup(2).
 #[unsafe(no_mangle)]
-pub(crate) extern "C" fn dup2(old: c_int, new: c_int) -> c_int {
+pub(crate) extern "C-unwind" fn dup2(old: c_int, new: c_int) -> c_int {
     if old == new {
         // SAFETY: asks only; sets EBADF if it is not open.
         return if unsafe { libc::fcntl(old, libc::F_GETFD) } == -1 {
@@ -206,7 +204,7 @@ pub(crate) extern "C" fn dup2(old: c_int, new: c_int) -> c_int {
 
 /// `dup3` of the C library. dup(2).
 #[unsafe(no_mangle)]
-pub(crate) extern "C" fn dup3(old: c_int, new: c_int, flags: c_int) -> c_int {
+pub(crate) extern "C-unwind" fn dup3(old: c_int, new: c_int, flags: c_int) -> c_int {
     if old != new
         && let Some(export) = export(old)
     {
@@ -270,7 +268,7 @@ unsafe fn next_fcntl(fd: c_int, command: c_int, argument: usize) -> c_int {
 
 /// `close_range` of the C library: spares what the engine keeps open. close_range(2).
 #[unsafe(no_mangle)]
-pub(crate) extern "C" fn close_range(first: c_uint, last: c_uint, flags: c_int) -> c_int {
+pub(crate) extern "C-unwind" fn close_range(first: c_uint, last: c_uint, flags: c_int) -> c_int {
     const CLOSE_RANGE_CLOEXEC: c_int = 4; // closes nothing now, and the engine's own are close-on-exec anyway
     if flags & CLOSE_RANGE_CLOEXEC != 0 {
         return raw_close_range(first, last, flags);
@@ -300,7 +298,7 @@ pub(crate) extern "C" fn close_range(first: c_uint, last: c_uint, flags: c_int) 
 
 /// `closefrom` of the C library. closefrom(3).
 #[unsafe(no_mangle)]
-pub(crate) extern "C" fn closefrom(first: c_int) {
+pub(crate) extern "C-unwind" fn closefrom(first: c_int) {
     close_range(c_uint::try_from(first).unwrap_or(0), c_uint::MAX, 0);
 }
 
@@ -332,7 +330,7 @@ mod fork {
     use std::sync::atomic::Ordering;
     use std::sync::{Mutex, PoisonError};
 
-    use super::{COUNTED, KNOWN_END, caught, doors, known, remember, system_call};
+    use super::{COUNTED, KNOWN_END, doors, known, remember, sheltered, system_call};
     use crate::descriptor::borrow;
 
     /// The exports made for the child that is about to be: number of the door, number of the export.
@@ -343,7 +341,7 @@ mod fork {
     }
 
     pub(super) extern "C" fn prepare() {
-        let _ = caught(|| {
+        let _ = sheltered(|| {
             let end = RawFd::try_from(KNOWN_END.load(Ordering::Relaxed)).unwrap_or(0);
             for fd in (0..end).filter(|fd| known(*fd) & COUNTED != 0) {
                 // A door that cannot be exported now is inherited as it is, and just does not count.

@@ -5,6 +5,19 @@
 //! makes `door_return` not return. Links, slots, pools, reference counts and credentials are the engine's, the crate
 //! `door`.
 //!
+//! # What differs from Solaris
+//!
+//! - `S_IFDOOR` is the type of a socket. Only a door of the calling process can be attached; a descriptor of another
+//!   process's door gives `EINVAL` where Solaris would attach it.
+//! - A request is limited by memory (1 GiB), not by the server thread's stack: arguments do not lie on it.
+//! - `DOOR_RELEASE` descriptors of a call are closed when it ends, not when the server has taken them.
+//! - A signal whose handler runs in the microseconds in which `door_call` has not yet gone to sleep does not interrupt it.
+//! - After an abort, `door_return` acts on a cancellation that the abort left pending, if the procedure's thread allows
+//!   cancellation: it ends that thread, not the invocation of somebody else.
+//! - `open` is a cancellation point only at its start, and so is `close`.
+//!
+//! # Unsafe
+//!
 //! Unlike the other crates this one is unsafe by trade: each module that exports or calls C allows `unsafe` for
 //! itself and says at each block why it holds. Everything exported catches panics, see [`errno::guard`].
 #![deny(unsafe_code)]

@@ -118,8 +118,10 @@ fn stack() -> Range<usize> {
 
 fn stack_bounds() -> Option<(usize, usize)> {
     let mut attributes = std::mem::MaybeUninit::<libc::pthread_attr_t>::uninit();
-    // SAFETY: the thread exists, it is this one, and there is room for the answer.
-    if unsafe { libc::pthread_getattr_np(libc::pthread_self(), attributes.as_mut_ptr()) } != 0 {
+    // SAFETY: always succeeds.
+    let this_thread = unsafe { libc::pthread_self() };
+    // SAFETY: the thread exists, and there is room for the answer.
+    if unsafe { libc::pthread_getattr_np(this_thread, attributes.as_mut_ptr()) } != 0 {
         return None;
     }
     let mut lowest: *mut c_void = std::ptr::null_mut();

@@ -15,7 +15,7 @@ use engine::engine::{AttachOptions, DeadDoor};
 
 use crate::cancel;
 use crate::descriptor::{self, is_open};
-use crate::errno::{Errno, caught, guard, of_attach};
+use crate::errno::{Errno, guard, of_attach, sheltered};
 use crate::interpose;
 use crate::memory;
 
@@ -43,7 +43,7 @@ fn path<'a>(path: *const c_char) -> Result<&'a Path, Errno> {
 /// # Safety
 /// `name` is NULL or a C string.
 #[unsafe(no_mangle)]
-pub(crate) unsafe extern "C" fn fattach(fildes: c_int, name: *const c_char) -> c_int {
+pub(crate) unsafe extern "C-unwind" fn fattach(fildes: c_int, name: *const c_char) -> c_int {
     guard(|| {
         if fildes < 0 || !is_open(fildes) {
             return Err(Errno(libc::EBADF));
@@ -70,7 +70,7 @@ pub(crate) unsafe extern "C" fn fattach(fildes: c_int, name: *const c_char) -> c
 /// # Safety
 /// `name` is NULL or a C string.
 #[unsafe(no_mangle)]
-pub(crate) unsafe extern "C" fn fdetach(name: *const c_char) -> c_int {
+pub(crate) unsafe extern "C-unwind" fn fdetach(name: *const c_char) -> c_int {
     guard(|| {
         doors::detach(path(name)?).map_err(of_attach)?;
         Ok(0)
@@ -89,14 +89,12 @@ fn open_at(directory: c_int, name: *const c_char, flags: c_int, mode: c_uint) ->
     if Errno::last().0 != libc::ENXIO || flags & libc::O_PATH != 0 {
         return -1;
     }
-    let state = cancel::disable();
-    let opened = caught(|| {
+    let opened = sheltered(|| {
         let door = doors::open(&resolve(directory, path(name)?), DeadDoor::Yield)?.into_raw_fd();
         descriptor::set_close_on_exec(door, flags & libc::O_CLOEXEC != 0);
         interpose::opened(door);
         Ok(door)
     });
-    cancel::restore(state);
     match opened {
         Ok(door) => door,
         Err(errno) => {

@@ -157,7 +157,7 @@ pub(crate) fn bind_to(pool: Arc<Pool>) -> Result<(), Errno> {
 
 /// `door_bind`: this thread serves the private door `did` only. door_bind(3C).
 #[unsafe(no_mangle)]
-pub(crate) extern "C" fn door_bind(did: c_int) -> c_int {
+pub(crate) extern "C-unwind" fn door_bind(did: c_int) -> c_int {
     guard(|| {
         let pool = doors::pool_of(descriptor::borrow(did)?)?;
         bind_to(pool)?;
@@ -167,7 +167,7 @@ pub(crate) extern "C" fn door_bind(did: c_int) -> c_int {
 
 /// `door_unbind`: this thread serves the process pool again. door_bind(3C).
 #[unsafe(no_mangle)]
-pub(crate) extern "C" fn door_unbind() -> c_int {
+pub(crate) extern "C-unwind" fn door_unbind() -> c_int {
     guard(|| unbind().map(|()| 0))
 }
 
@@ -287,10 +287,10 @@ fn finish(
         Outgoing::read(desc, n)?
     };
     outgoing.check()?;
-    // SAFETY: found readable; the application must not change it before `door_return` is done with it.
     let bytes = if size == 0 {
         &[]
     } else {
+        // SAFETY: found readable; the application must not change it before `door_return` is done with it.
         unsafe { std::slice::from_raw_parts(data, size) }
     };
     let list;

@@ -13,7 +13,7 @@ use engine::engine::Pool;
 use crate::cancel;
 use crate::create::{check_attributes, make_door};
 use crate::descriptor;
-use crate::errno::{Errno, caught};
+use crate::errno::{Errno, sheltered};
 use crate::info::c_info;
 use crate::types::{
     DOOR_PRIVATE, DOOR_PRIVCREATE, DoorAttr, DoorInfo, ServerProcedure, StartFunc, ThreadSetupFunc,
@@ -119,7 +119,7 @@ fn expect_thread(pool: &Arc<Pool>, template: Template, group: usize) -> usize {
 
 /// The application's thread begins here: `startf(startfarg)`.
 unsafe extern "C-unwind" fn start(argument: *mut c_void) -> *mut c_void {
-    let found = caught(|| {
+    let found = sheltered(|| {
         let handshake = starting(|all| all.get(&argument.addr()).cloned()).ok_or(Errno(libc::EINVAL))?;
         if handshake.step(State::Starting, State::Binding) {
             Ok(handshake.template)
@@ -135,9 +135,7 @@ unsafe extern "C-unwind" fn start(argument: *mut c_void) -> *mut c_void {
         Some(setup) => unsafe { setup(template.crcookie.0) },
         None => cancel::disable_deferred(),
     }
-    let state = cancel::disable();
-    let serves = caught(|| bind(argument.addr()));
-    cancel::restore(state);
+    let serves = sheltered(|| bind(argument.addr()));
     if serves == Ok(true) {
         worker::join_pool()
     } else {
@@ -210,11 +208,11 @@ fn settle(group: usize, made: c_int) -> Result<(), Errno> {
 /// A private pool ran dry: one more thread, if the application likes. doors.md §3.2, depletion.
 pub(crate) fn grow(mut info: DoorInfo, template: Template) {
     let group = next_number();
-    let expected = caught(|| worker::with_binding(|pool| Ok(expect_thread(pool, template, group))));
+    let expected = sheltered(|| worker::with_binding(|pool| Ok(expect_thread(pool, template, group))));
     let Ok(number) = expected else { return };
     let made = call_creation(&template, &mut info, number);
     // Declined or failed: there is just no new thread.
-    let _ = caught(|| settle(group, made));
+    let _ = sheltered(|| settle(group, made));
 }
 
 /// `door_xcreate`: makes a private door with its own thread creation function. door_xcreate(3C).
@@ -241,7 +239,7 @@ pub(crate) unsafe extern "C-unwind" fn door_xcreate(
         crcookie: Cookie(crcookie),
     };
     let attributes = attributes | DOOR_PRIVATE | DOOR_PRIVCREATE;
-    let begun = caught(|| {
+    let begun = sheltered(|| {
         check_attributes(attributes)?;
         let door = make_door(server_procedure, cookie, attributes, Some(Arc::new(template)))?;
         let info = c_info(&doors::info(door.as_fd())?);
@@ -257,7 +255,7 @@ pub(crate) unsafe extern "C-unwind" fn door_xcreate(
     let group = next_number();
     let mut made = 1;
     for _ in 0..nthread {
-        let expected = caught(|| {
+        let expected = sheltered(|| {
             let pool = doors::pool_of(descriptor::borrow(door)?)?;
             Ok(expect_thread(&pool, template, group))
         });
@@ -270,7 +268,7 @@ pub(crate) unsafe extern "C-unwind" fn door_xcreate(
             break;
         }
     }
-    match caught(|| settle(group, made)) {
+    match sheltered(|| settle(group, made)) {
         Ok(()) => door,
         Err(errno) => {
             crate::info::door_revoke(door);

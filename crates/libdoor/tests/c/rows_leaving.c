@@ -2,6 +2,7 @@
 #include "rows.h"
 
 #include <fenv.h>
+#include <sys/time.h>
 
 static int go_deep(int depth, char *data) {
     volatile char frame[256];
@@ -132,6 +133,82 @@ static void row_905(void) {
     }
 }
 
+/* ---- 906: everything at once ---- */
+
+enum { CALLERS = 4, ROUNDS = 3000 };
+static _Atomic uint32_t answered, interrupted;
+
+/* Echoes the request with each byte plus one, and any descriptor with it. */
+static void add_one(void *cookie, char *argp, size_t size, door_desc_t *dp, uint_t n) {
+    (void)cookie;
+    for (size_t i = 0; i < size; i++)
+        argp[i]++;
+    for (uint_t i = 0; i < n; i++)
+        dp[i].d_attributes = DOOR_DESCRIPTOR | DOOR_RELEASE;
+    door_return(argp, size, dp, n);
+    row_failed(__FILE__, __LINE__, "door_return does not return", 0, errno);
+}
+
+static void serve_add_one(int control) {
+    serve_with(control, add_one, 0);
+}
+
+static void *call_at_random(void *argument) {
+    int door = *(int *)argument;
+    unsigned seed = (unsigned)thread_id();
+    size_t room = 70000;
+    char *data = malloc(room), *reply = malloc(room);
+    for (int round = 0; round < ROUNDS; round++) {
+        static const size_t sizes[] = {0, 1, 88, 89, 96, 97, 1000, 7680, 7681, 8192, 8193, 20000, 65536, 70000};
+        size_t size = sizes[(size_t)rand_r(&seed) % (sizeof sizes / sizeof *sizes)];
+        if (size > 8193 && round % 16 != 0)
+            size = 1;
+        memset(data, round & 0x3f, size);
+        int fd = round % 8 == 0 ? temporary_file() : -1;
+        door_desc_t desc = {.d_attributes = DOOR_DESCRIPTOR | DOOR_RELEASE, .d_data.d_desc = {fd, 0}};
+        size_t rsize = round % 5 == 0 ? size / 2 : room;
+        door_arg_t arg = arg_of(data, size, reply, rsize);
+        arg.desc_ptr = &desc;
+        arg.desc_num = fd >= 0;
+        if (door_call(door, &arg) == -1) {
+            CHECK(errno == EINTR || errno == EAGAIN);
+            interrupted++;
+            if (fd >= 0 && errno == EAGAIN && is_open(fd))
+                close(fd);
+            continue;
+        }
+        answered++;
+        SAME(arg.data_size, size);
+        for (size_t i = 0; i < size; i++)
+            CHECK(arg.data_ptr[i] == (round & 0x3f) + 1);
+        SAME(arg.desc_num, fd >= 0);
+        if (fd >= 0)
+            close(arg.desc_ptr[0].d_data.d_desc.d_descriptor);
+        if (arg.rbuf != reply)
+            SAME(munmap(arg.rbuf, arg.rsize), 0);
+    }
+    free(data);
+    free(reply);
+    return NULL;
+}
+
+/* 906: threads call with all sizes, with descriptors, with signals all the time; every answer is the right one. */
+static void row_906(void) {
+    struct peer server = serve(serve_add_one);
+    pthread_t threads[CALLERS];
+    struct itimerval often = {{0, 700}, {0, 700}}, never = {{0, 0}, {0, 0}};
+    handle_signal(SIGPROF, SA_RESTART);
+    SAME(setitimer(ITIMER_PROF, &often, NULL), 0);
+    for (int i = 0; i < CALLERS; i++)
+        SAME(pthread_create(&threads[i], NULL, call_at_random, &server.door), 0);
+    for (int i = 0; i < CALLERS; i++)
+        SAME(pthread_join(threads[i], NULL), 0);
+    SAME(setitimer(ITIMER_PROF, &never, NULL), 0);
+    SAME(answered + interrupted, CALLERS * ROUNDS);
+    CHECK(answered > CALLERS * ROUNDS / 2);
+    finish(&server);
+}
+
 const struct row rows_leaving[] = {
-    {901, row_901}, {902, row_902}, {903, row_903}, {904, row_904}, {905, row_905}, {0, NULL},
+    {901, row_901}, {902, row_902}, {903, row_903}, {904, row_904}, {905, row_905}, {906, row_906}, {0, NULL},
 };

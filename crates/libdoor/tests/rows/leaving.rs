@@ -26,3 +26,8 @@ fn asynchronous_cancellation_runs_the_handlers_of_all_frames_below() {
 fn failed_calls_report_their_errno_every_time() {
     row(905);
 }
+
+#[test]
+fn every_answer_is_right_under_signals_threads_and_descriptors() {
+    row(906);
+}

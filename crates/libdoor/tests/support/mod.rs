@@ -87,7 +87,6 @@ pub(crate) fn succeed(command: &mut Command) -> Output {
 }
 
 /// Compiles `sources` of `tests/c` against the shared library; returns the program.
-
 pub(crate) fn program(name: &str, compiler: &str, sources: &[&str]) -> PathBuf {
     let lib = installed();
     let temporary = workspace().join(format!("{name}.{}", std::process::id()));
