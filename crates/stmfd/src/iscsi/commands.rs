@@ -1,7 +1,7 @@
 //! The commands of one session: from the connection to the target and back.
 
 use super::ConnectionMessage;
-use crate::target::{CdbBytes, Job, Lu, Nexus, Origin, Progress, Reply, Reserved, Target};
+use crate::target::{CdbBytes, Job, Lu, Nexus, Origin, Progress, Reply, Reserved, Target, Wanted};
 use bytes::Bytes;
 use iscsi_proto::{
     Connection, ScsiCommand, ScsiResponse, SessionOpened, TaskManagement, TaskManagementFunction,
@@ -50,7 +50,13 @@ impl Commands {
         let (expected_in, expected_out) = (command.expected_data_in, command.expected_data_out);
         let lun = Lun::decode(command.lun);
         let unit = luns.units.get(&lun);
-        let Some(lu) = unit.filter(|_| !stmf_core::unmapped::is_report_luns(&command.cdb)) else {
+        let report_luns = stmf_core::unmapped::is_report_luns(&command.cdb);
+        let Some(lu) = unit.filter(|_| !report_luns) else {
+            if report_luns {
+                luns.units
+                    .values()
+                    .for_each(|lu| lu.lock().luns_reported(nexus.id));
+            }
             let reply = self
                 .target
                 .unmapped(nexus, lun, &command.cdb, expected_in, &luns.map);
@@ -98,12 +104,15 @@ impl Commands {
     }
 
     /// A command wants its data-out.
-    pub(crate) fn need_data(&mut self, connection: &mut Connection, job: Job, length: u32) {
+    pub(crate) fn need_data(&mut self, connection: &mut Connection, job: Job, wanted: Wanted) {
         let Origin::Iscsi { tag, .. } = job.origin else {
             return;
         };
-        match connection.request_data(tag, length) {
+        match connection.request_data(tag, wanted.length) {
             Ok(()) => {
+                if wanted.transfer_length > u64::from(wanted.length) {
+                    connection.set_transfer_length(tag, wanted.transfer_length);
+                }
                 self.collecting.insert(tag, job);
             }
             Err(error) => {
@@ -116,7 +125,7 @@ impl Commands {
                     Reply {
                         status: Status::CheckCondition.code(),
                         sense,
-                        data: vec![],
+                        ..Reply::default()
                     },
                 );
             }
@@ -203,7 +212,7 @@ impl Commands {
                 job.answered_here();
                 respond(connection, tag, reply);
             }
-            Progress::NeedData(job, length) => self.need_data(connection, job, length),
+            Progress::NeedData(job, wanted) => self.need_data(connection, job, wanted),
             Progress::Pending | Progress::Swallowed => {}
         }
     }
@@ -224,13 +233,21 @@ impl Drop for Commands {
 }
 
 fn respond(connection: &mut Connection, tag: u32, reply: Reply) {
-    let Reply { status, sense, data } = reply;
+    let Reply {
+        status,
+        sense,
+        data: data_in,
+        transfer_length,
+    } = reply;
+    if let Some(bytes) = transfer_length {
+        connection.set_transfer_length(tag, bytes);
+    }
     connection.complete(
         tag,
         ScsiResponse {
             status,
             sense,
-            data_in: data,
+            data_in,
         },
     );
 }

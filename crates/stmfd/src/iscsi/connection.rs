@@ -2,7 +2,7 @@
 
 use super::commands::Commands;
 use crate::clock;
-use crate::target::{Job, Lu, Reply, Reserved, Target};
+use crate::target::{Job, Lu, Reply, Reserved, Target, Wanted};
 use bytes::{Bytes, BytesMut};
 use iscsi_proto::{
     Closing, Connection, ConnectionConfig, Event, Instant, SendTargets, TargetRecord, TaskManagementResponse,
@@ -34,7 +34,7 @@ pub(crate) enum ConnectionMessage {
         reserved: Option<Reserved>,
     },
     /// A command needs its data-out.
-    NeedData { job: Box<Job>, length: u32 },
+    NeedData { job: Box<Job>, wanted: Wanted },
     /// A task management function has been carried out.
     TaskManagementDone {
         tag: u32,
@@ -151,7 +151,7 @@ fn handle(message: ConnectionMessage, connection: &mut Connection, commands: &mu
         ConnectionMessage::Complete { tag, reply, reserved } => {
             commands.complete(connection, tag, reply, reserved);
         }
-        ConnectionMessage::NeedData { job, length } => commands.need_data(connection, *job, length),
+        ConnectionMessage::NeedData { job, wanted } => commands.need_data(connection, *job, wanted),
         ConnectionMessage::TaskManagementDone { tag, response } => {
             connection.complete_task_management(tag, response);
         }

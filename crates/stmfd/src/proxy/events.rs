@@ -78,7 +78,9 @@ impl Proxy {
         } else if self.target.pair().channel_up {
             one_more(&self.counters.channel_losses);
         }
-        self.target.update_pair(|pair| pair.channel_up = up);
+        // In grace the initiators hear BUSY from here, not 02/04/0C from the logical unit.
+        self.target
+            .update_pair(|pair| pair.channel_up = channel != Channel::Down);
     }
 
     fn peer_port(&self, port: &PortRecord) {

@@ -57,7 +57,9 @@ impl Owner {
 impl PeerTask {
     /// The command has ended.
     pub(crate) fn complete(&self, reply: Reply, reserved: Option<Reserved>) {
-        let Reply { status, sense, data } = reply;
+        let Reply {
+            status, sense, data, ..
+        } = reply;
         let mut owner = lock(&self.proxy.owner);
         owner.running.remove(&self.key);
         // An unknown task was aborted by the peer or lost with its link: there is nobody to tell.

@@ -172,7 +172,15 @@ impl Proxy {
     fn ended(self: &Arc<Self>, job: Job, outcome: Outcome) {
         let reply = match outcome {
             Outcome::Status { status, sense, data } => {
-                return self.answer(job, Reply { status, sense, data });
+                return self.answer(
+                    job,
+                    Reply {
+                        status,
+                        sense,
+                        data,
+                        ..Reply::default()
+                    },
+                );
             }
             // Dropped: an aborted command is not answered.
             Outcome::Aborted | Outcome::AbortUnconfirmed => return,
@@ -233,6 +241,6 @@ fn check(sense: Sense) -> Reply {
     Reply {
         status: Status::CheckCondition.code(),
         sense: sense.encode(),
-        data: Vec::new(),
+        ..Reply::default()
     }
 }

@@ -1,13 +1,13 @@
 //! The way of a command through this node: decide, fetch data, use the store or the peer, answer.
 
 use super::Target;
-use super::job::{Job, Progress, Reply};
+use super::job::{Job, Progress, Reply, Wanted};
 use super::lu::{Counters, Lu};
 use bytes::Bytes;
 use std::sync::Arc;
 use stmf_block::backing::Now;
 use stmf_block::{Backing, MediumFault};
-use stmf_core::{Action, LuEvent, MediumError, MediumOp, Response, Status};
+use stmf_core::{Action, LuEvent, MediumError, MediumOp, Response, Status, UnitAttention};
 
 /// Reads up to this size are tried at once from the page cache; larger ones go to a thread right away.
 const INLINE_READ_BYTES: u32 = 1 << 20;
@@ -45,13 +45,27 @@ impl Target {
                 let (deliver, ready) = job.task.take().map_or((false, Vec::new()), |t| inner.end_task(t));
                 drop(inner);
                 super::lu::run(ready);
+                if response.unit_attention() == Some(UnitAttention::ReportedLunsChanged) {
+                    // Told once a session, whichever logical unit says it.
+                    job.nexus
+                        .luns()
+                        .units
+                        .values()
+                        .for_each(|lu| lu.lock().luns_reported(job.nexus.id));
+                }
                 if deliver {
                     Progress::Done(job, reply(&lu, response, None))
                 } else {
                     Progress::Swallowed
                 }
             }
-            Action::DataOut { length, .. } => Progress::NeedData(job, length),
+            Action::DataOut { length, then } => Progress::NeedData(
+                job,
+                Wanted {
+                    length,
+                    transfer_length: then.transfer_length(),
+                },
+            ),
             Action::Hold => {
                 inner.held.push(job);
                 Progress::Pending
@@ -60,7 +74,13 @@ impl Target {
                 drop(inner);
                 if job.expected_out > 0 && job.data.is_none() {
                     let length = job.expected_out;
-                    return Progress::NeedData(job, length);
+                    return Progress::NeedData(
+                        job,
+                        Wanted {
+                            length,
+                            transfer_length: u64::from(length),
+                        },
+                    );
                 }
                 Counters::add(&lu.counters.proxied, 1);
                 self.proxy().forward(job);
@@ -83,7 +103,7 @@ impl Target {
     pub(crate) fn drive(self: &Arc<Self>, job: Job) {
         match self.start(job) {
             Progress::Done(job, reply) => job.answer(reply),
-            Progress::NeedData(job, length) => job.request_data(length),
+            Progress::NeedData(job, wanted) => job.request_data(wanted),
             Progress::Pending | Progress::Swallowed => {}
         }
     }
@@ -270,7 +290,7 @@ fn reply(lu: &Lu, response: Response, data: Option<Vec<u8>>) -> Reply {
 
 /// The wire form of an answer; `data` is what the store gave, if the answer is good.
 pub(super) fn wire(response: Response, data: Option<Vec<u8>>) -> Reply {
-    let sense = response.sense_bytes();
+    let (sense, transfer_length) = (response.sense_bytes(), response.transfer_length);
     let good = response.status == Status::Good;
     let data = match data {
         Some(data) if good => data,
@@ -279,6 +299,7 @@ pub(super) fn wire(response: Response, data: Option<Vec<u8>>) -> Reply {
     Reply {
         status: response.status.code(),
         sense,
+        transfer_length,
         data: if data.is_empty() {
             Vec::new()
         } else {

@@ -19,6 +19,8 @@ pub(crate) struct Reply {
     pub(crate) sense: Vec<u8>,
     /// Data for the initiator.
     pub(crate) data: Vec<Bytes>,
+    /// Bytes of data-out the CDB asked for, if none were collected because the initiator announced too few.
+    pub(crate) transfer_length: Option<u64>,
 }
 
 /// Where a command came from and its answer goes to.
@@ -82,13 +84,22 @@ impl std::ops::Deref for CdbBytes {
     }
 }
 
+/// The data-out a command needs.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Wanted {
+    /// Bytes to collect.
+    pub(crate) length: u32,
+    /// Bytes the CDB asks for; more than `length` when the initiator announced less.
+    pub(crate) transfer_length: u64,
+}
+
 /// How far a command got.
 #[derive(Debug)]
 pub(crate) enum Progress {
     /// Ended: answer it.
     Done(Job, Reply),
     /// Collect that many bytes from the initiator, then start again with them.
-    NeedData(Job, u32),
+    NeedData(Job, Wanted),
     /// Somebody else has it and will answer through its origin.
     Pending,
     /// Aborted: nobody is to be answered.
@@ -133,18 +144,18 @@ impl Job {
     }
 
     /// Asks the origin for the data-out.
-    pub(crate) fn request_data(self, length: u32) {
+    pub(crate) fn request_data(self, wanted: Wanted) {
         match &self.origin {
             Origin::Iscsi { connection, .. } => {
                 let connection = connection.clone();
                 let _ = connection.send(ConnectionMessage::NeedData {
                     job: Box::new(self),
-                    length,
+                    wanted,
                 });
             }
             Origin::Peer(task) => {
                 let task = task.clone();
-                task.request_data(self, length);
+                task.request_data(self, wanted.length);
             }
         }
     }

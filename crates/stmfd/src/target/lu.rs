@@ -8,7 +8,8 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 use stmf_block::Backing;
 use stmf_core::{
-    AbortFilter, AccessState, Guid, LogicalUnit, LuProperties, NexusId, TaskId, TaskSet, Verdict,
+    AbortFilter, AccessState, Guid, LogicalUnit, LuProperties, NexusId, TaskId, TaskSet, UnitAttention,
+    Verdict,
 };
 
 /// A logical unit.
@@ -186,6 +187,11 @@ impl Inner {
         } else {
             None
         };
+    }
+
+    /// The initiator has seen its LUNs: it need not be told that they changed.
+    pub(crate) fn luns_reported(&mut self, nexus: NexusId) {
+        self.core.clear_on(nexus, UnitAttention::ReportedLunsChanged);
     }
 
     /// Takes over properties that were read from the store or told by the owner.

@@ -12,7 +12,7 @@ mod state;
 mod task_management;
 
 pub(crate) use budget::{Budget, Reserved};
-pub(crate) use job::{CdbBytes, Job, Origin, Progress, Reply};
+pub(crate) use job::{CdbBytes, Job, Origin, Progress, Reply, Wanted};
 pub(crate) use lu::Lu;
 pub(crate) use nexus::Nexus;
 pub(crate) use ownership::{ActivateError, DemoteError, Demotion};
