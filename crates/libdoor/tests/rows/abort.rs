@@ -56,8 +56,3 @@ fn dr_074_killed_caller_is_like_an_aborted_one() {
 fn dr_075_default_threads_have_cancellation_disabled() {
     row(75);
 }
-
-#[test]
-fn dr_076_door_call_is_a_cancellation_point() {
-    row(76);
-}

@@ -73,16 +73,6 @@ fn dr_110_same_released_descriptor_twice_is_einval() {
 }
 
 #[test]
-fn dr_111_server_without_room_gives_emfile() {
-    row(111);
-}
-
-#[test]
-fn dr_112_client_without_room_gives_emfile_in_the_server() {
-    row(112);
-}
-
-#[test]
 fn dr_113_refused_call_leaves_released_descriptors_open() {
     row(113);
 }
@@ -105,11 +95,6 @@ fn dr_116_revoked_door_is_marked_when_passed() {
 #[test]
 fn dr_160_descriptors_stay_valid_without_the_mapping() {
     row(160);
-}
-
-#[test]
-fn dr_169_result_is_delivered_once_the_client_has_room() {
-    row(169);
 }
 
 #[test]
