@@ -10,9 +10,9 @@ use std::sync::{Arc, RwLock};
 use std::time::Instant;
 
 use super::claimed::{exports_of, substitute};
-use super::client::{self, Parcel, Taken, Target, has_hung_up, split};
+use super::client::{self, ClientLink, Parcel, Taken, Target, has_hung_up, split};
 use super::layout::{
-    ARGUMENT_BYTES, CHUNK_BYTES, INLINE_BYTES, NO_RESULTS, PARKED, PLACE_FILE, Progress, STARVES,
+    ARGUMENT_BYTES, CHUNK_BYTES, INLINE_BYTES, Lane, NO_RESULTS, PARKED, PLACE_FILE, Progress, STARVES,
     WINDOW_BYTES, small,
 };
 use super::spin::published_cpu;
@@ -128,8 +128,10 @@ fn try_call(
     request: &CallRequest<'_>,
     sink: &mut dyn ReplySink,
 ) -> Result<CallReply, Trouble> {
-    let link = Arc::clone(&taken.link);
-    let index = taken.index;
+    let Taken {
+        link, index, spin, ..
+    } = &mut taken;
+    let (link, index): (&ClientLink, usize) = (link, *index);
     let lane = link.lane(index);
     let (handle, pool) = split(handle);
     let seq = link.next_seq(index);
@@ -140,7 +142,7 @@ fn try_call(
     }
 
     if !request.descriptors.is_empty()
-        && let Err(error) = send_descriptors(&taken, seq, request.descriptors)
+        && let Err(error) = send_descriptors(link, index, seq, request.descriptors)
     {
         taken.keep();
         return Err(Trouble::Failed(CallFailure::early(error)));
@@ -153,7 +155,7 @@ fn try_call(
         }
     } else {
         supplied = 0;
-        supply(&taken, seq, request, &mut supplied);
+        supply(lane, seq, request, &mut supplied);
     }
     lane.flags()
         .store(if request.results { 0 } else { NO_RESULTS }, Ordering::Relaxed);
@@ -183,10 +185,10 @@ fn try_call(
         let room = || {
             answered() || room_after(Progress::bytes(lane.rd().load(Ordering::Acquire), seq), supplied) > 0
         };
-        if let Err(ended) = wait(&mut taken, patience, room, &ring) {
+        if let Err(ended) = wait(link, index, spin, patience, room, &ring) {
             return give_up(taken, pool, seq, ended);
         }
-        if supply(&taken, seq, request, &mut supplied) {
+        if supply(lane, seq, request, &mut supplied) {
             match lane.stalled().load(Ordering::SeqCst) {
                 STARVES => {
                     lane.feed().fetch_add(1, Ordering::SeqCst);
@@ -198,10 +200,10 @@ fn try_call(
             }
         }
     }
-    if let Err(ended) = wait(&mut taken, patience, answered, &ring) {
+    if let Err(ended) = wait(link, index, spin, patience, answered, &ring) {
         return give_up(taken, pool, seq, ended);
     }
-    let outcome = deliver(&taken, seq, sink);
+    let outcome = deliver(link, index, seq, sink);
     taken.keep();
     outcome
 }
@@ -212,8 +214,7 @@ fn room_after(consumed: usize, supplied: usize) -> usize {
 }
 
 /// Puts as much of the argument into the window as fits; true if it was anything.
-fn supply(taken: &Taken, seq: u32, request: &CallRequest<'_>, supplied: &mut usize) -> bool {
-    let lane = taken.link.lane(taken.index);
+fn supply(lane: Lane<'_>, seq: u32, request: &CallRequest<'_>, supplied: &mut usize) -> bool {
     let before = *supplied;
     loop {
         let consumed = Progress::bytes(lane.rd().load(Ordering::Acquire), seq);
@@ -230,7 +231,8 @@ fn supply(taken: &Taken, seq: u32, request: &CallRequest<'_>, supplied: &mut usi
         *supplied += step;
         lane.wr().store(Progress::of(seq, *supplied), Ordering::Release);
         fence(Ordering::SeqCst);
-        if *supplied - before >= WINDOW_BYTES || lane.stalled().load(Ordering::Relaxed) != 0 {
+        // One piece at a time: the other side copies it while the next is being copied here.
+        if *supplied - before >= CHUNK_BYTES || lane.stalled().load(Ordering::Relaxed) != 0 {
             break;
         }
     }
@@ -238,7 +240,12 @@ fn supply(taken: &Taken, seq: u32, request: &CallRequest<'_>, supplied: &mut usi
 }
 
 /// Sends the descriptors ahead of the request.
-fn send_descriptors(taken: &Taken, seq: u32, descriptors: &[BorrowedFd<'_>]) -> Result<(), CallError> {
+fn send_descriptors(
+    link: &ClientLink,
+    index: usize,
+    seq: u32,
+    descriptors: &[BorrowedFd<'_>],
+) -> Result<(), CallError> {
     if descriptors.len() > super::MAX_DESCRIPTORS {
         return Err(CallError::ArgumentTooLarge);
     }
@@ -248,18 +255,18 @@ fn send_descriptors(taken: &Taken, seq: u32, descriptors: &[BorrowedFd<'_>]) -> 
         let first = small(number * socket::MAX_DESCRIPTORS);
         let note = Note {
             kind: NoteKind::Descriptors,
-            lane: small(taken.index),
+            lane: small(index),
             seq,
             first,
             len: outgoing.len() as u64,
         };
         loop {
-            match socket::send(taken.link.socket.as_fd(), &note.encode(), chunk, None) {
+            match socket::send(link.socket.as_fd(), &note.encode(), chunk, None) {
                 Ok(()) => break,
                 // Other threads' descriptors fill the queue; server threads are emptying it.
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                     let mut polled = [rustix::event::PollFd::new(
-                        &taken.link.socket,
+                        &link.socket,
                         rustix::event::PollFlags::OUT,
                     )];
                     let _ = rustix::event::poll(&mut polled, None);
@@ -311,8 +318,13 @@ fn give_up(taken: Taken, pool: usize, seq: u32, ended: Ended) -> Result<CallRepl
 
 /// Takes over an answer.
 #[inline]
-fn deliver(taken: &Taken, seq: u32, sink: &mut dyn ReplySink) -> Result<CallReply, Trouble> {
-    let (link, lane) = (&taken.link, taken.link.lane(taken.index));
+fn deliver(
+    link: &ClientLink,
+    index: usize,
+    seq: u32,
+    sink: &mut dyn ReplySink,
+) -> Result<CallReply, Trouble> {
+    let lane = link.lane(index);
     let failed = |error, consumed| Trouble::Failed(CallFailure { error, consumed });
     let status = lane.status().load(Ordering::Relaxed);
     let len = lane.reply_len().load(Ordering::Relaxed);
@@ -340,7 +352,7 @@ fn deliver(taken: &Taken, seq: u32, sink: &mut dyn ReplySink) -> Result<CallRepl
     let mut descriptors = Vec::new();
     let mut file = None;
     if count > 0 || place == PLACE_FILE {
-        let parcel = link.parcel(taken.index, seq);
+        let parcel = link.parcel(index, seq);
         let Some(Parcel {
             fds,
             file: sent,

@@ -149,22 +149,28 @@ impl ServerThread {
         if self.generation != crate::sys::fork::generation() {
             return Err(Stopped);
         }
-        let pool = Arc::clone(self.bound.as_ref().unwrap_or_else(|| self.server.process_pool()));
+        let wanted = self.bound.as_ref().unwrap_or_else(|| self.server.process_pool());
         if self
             .lease_pool
             .as_ref()
-            .is_none_or(|before| !Arc::ptr_eq(before, &pool))
+            .is_none_or(|before| !Arc::ptr_eq(before, wanted))
         {
+            let wanted = Arc::clone(wanted);
             self.let_go();
-            self.lease_pool = Some(Arc::clone(&pool));
+            self.lease_pool = Some(wanted);
         }
+        // Taken out for the time being, so that it can be used beside `self`.
+        let Some(pool) = self.lease_pool.take() else {
+            return Err(Stopped);
+        };
         pool.thread_idle();
-        let claimed = self.next(&pool);
+        let mut claimed = self.next(&pool);
         let last = pool.thread_busy();
-        claimed.map(|mut claimed| {
+        self.lease_pool = Some(pool);
+        if let Ok(claimed) = &mut claimed {
             claimed.set_depleted(last);
-            claimed
-        })
+        }
+        claimed
     }
 
     fn next(&mut self, pool: &Arc<Pool>) -> Result<Claimed, Stopped> {

@@ -11,9 +11,9 @@ use rustix::io::Errno;
 use rustix::thread::futex;
 use rustix::time::Timespec;
 
-use super::client::{ClientLink, Taken};
+use super::client::ClientLink;
 use super::layout::{LANES, POLLS, SLEEPS};
-use super::spin::CLIENT_BUDGET;
+use super::spin::{CLIENT_BUDGET, Spin};
 
 /// How long a sleeper trusts that its server lives.
 const TRUST: Duration = Duration::from_millis(5);
@@ -49,17 +49,18 @@ impl Patience {
 /// Waits until `ready`. `before_sleep` runs once, before the thread sleeps for the first time.
 #[inline]
 pub(crate) fn wait(
-    taken: &mut Taken,
+    link: &ClientLink,
+    index: usize,
+    spin: &mut Spin,
     patience: Patience,
     ready: impl Fn() -> bool,
     before_sleep: impl FnMut(),
 ) -> Result<(), Ended> {
-    let link = std::sync::Arc::clone(&taken.link);
-    let peer = link.lane(taken.index).server_cpu().load(Ordering::Relaxed);
-    if taken.spin.until(CLIENT_BUDGET, peer, &ready) {
+    let peer = link.lane(index).server_cpu().load(Ordering::Relaxed);
+    if spin.until(CLIENT_BUDGET, peer, &ready) {
         return Ok(());
     }
-    sleep(&link, taken.index, patience, &ready, before_sleep)
+    sleep(link, index, patience, &ready, before_sleep)
 }
 
 fn sleep(

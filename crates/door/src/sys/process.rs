@@ -105,11 +105,6 @@ pub(crate) fn leave_cpu(cpu: i32) {
     }
 }
 
-/// Number of processors this thread may run on.
-pub(crate) fn allowed_cpus() -> u32 {
-    rustix::thread::sched_getaffinity(None).map_or(1, |set| set.count())
-}
-
 /// 16 bytes nobody can guess.
 pub(crate) fn random() -> io::Result<[u8; 16]> {
     let mut bytes = [0; 16];
