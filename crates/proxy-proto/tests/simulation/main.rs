@@ -140,7 +140,7 @@ fn tasks_survive(seeds: std::ops::Range<u64>, faults: Faults) {
         // On a good road everything succeeds.
         let begun = initiator.begun;
         world.run(Duration::from_secs(3), |world| initiator.step(world, true));
-        world.run(Duration::from_secs(2), |world| initiator.step(world, false));
+        world.run(Duration::from_secs(7), |world| initiator.step(world, false));
         assert_eq!(
             initiator.good - before,
             initiator.begun - begun,
@@ -173,7 +173,7 @@ fn delay_reorder_and_duplication_change_nothing() {
         let mut world = world(seed, faults);
         let mut initiator = Initiator::new();
         world.run(Duration::from_secs(15), |world| initiator.step(world, true));
-        world.run(Duration::from_secs(5), |world| initiator.step(world, false));
+        world.run(Duration::from_secs(9), |world| initiator.step(world, false));
         assert!(
             initiator.begun > 20 && initiator.good == initiator.begun,
             "seed {seed}: {} of {}",

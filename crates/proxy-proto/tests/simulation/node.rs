@@ -291,7 +291,10 @@ impl Node {
             if let Some(event) = self.responder.poll_event() {
                 match self.responder_event(event) {
                     None => continue,
-                    Some(action) => return Some((random.below(ms(300)), action)),
+                    Some(action) => {
+                        let slow = random.chance(50);
+                        return Some((random.below(ms(if slow { 4000 } else { 300 })), action));
+                    }
                 }
             }
             let event = self.pending.pop_front()?;
@@ -325,9 +328,8 @@ impl Node {
                     "executed twice"
                 );
                 if write {
-                    self.responder
-                        .request_data(key, command.expected_out / 2)
-                        .unwrap();
+                    // Refused if it has been aborted meanwhile; the event that says so is next.
+                    let _ = self.responder.request_data(key, command.expected_out / 2);
                     return None;
                 }
                 Some(Action::Executed(key))
@@ -336,7 +338,8 @@ impl Node {
                 let job = self.jobs.get_mut(&key)?;
                 job.data.extend(data.concat());
                 if job.data.len() < SLOT_BYTES as usize {
-                    self.responder.request_data(key, SLOT_BYTES / 2).unwrap();
+                    // Refused if it has been aborted meanwhile; the event that says so is next.
+                    let _ = self.responder.request_data(key, SLOT_BYTES / 2);
                     return None;
                 }
                 Some(Action::Executed(key))

@@ -174,7 +174,8 @@ impl World {
                 if self.faults.cut_every_ms == 0 {
                     return;
                 }
-                self.road += 1;
+                // Half of the cuts lose what is under way; the others deliver it late, on a later link.
+                self.road += self.random.below(2);
                 self.cut = true;
                 self.loss_untold = [true; 2];
                 if self.random.chance(self.faults.restart) {
@@ -220,7 +221,11 @@ impl World {
             1
         };
         for _ in 0..copies {
-            let delay = self.random.below(ms(self.faults.delay_ms));
+            // A few are very late, on a road that is bad at all.
+            let very_late = self.faults.duplicate > 0 && self.random.chance(10);
+            let delay = self
+                .random
+                .below(ms(if very_late { 3000 } else { self.faults.delay_ms }));
             self.at(
                 delay,
                 Happening::Arrive {
