@@ -79,6 +79,7 @@ impl Commands {
             },
             task: None,
             reserved: None,
+            turned_away: None,
             answered: false,
         };
         if self.target.reserve(&mut job) {

@@ -188,6 +188,7 @@ impl Proxy {
             }),
             task: None,
             reserved: None,
+            turned_away: None,
             answered: false,
         };
         if self.target.reserve(&mut job) {

@@ -10,8 +10,12 @@ use proxy_proto::{
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
 use stmf_core::{NexusId, Sense, Status, TaskId};
 use tracing::debug;
+
+/// Commands wait this long for a change of owner to settle; then the initiator decides.
+const TURNED_AWAY_LIMIT: Duration = Duration::from_secs(5);
 
 /// Commands that are with the peer.
 #[derive(Debug)]
@@ -39,7 +43,7 @@ impl Standby {
 
 impl Proxy {
     /// Sends a command to the peer; its data-out has been collected.
-    pub(crate) fn forward(self: &Arc<Self>, mut job: Job) {
+    pub(crate) fn forward(self: &Arc<Self>, job: Job) {
         let channel = self.channel();
         if channel != Channel::Up {
             return self.fail(job, channel_reply(channel));
@@ -58,7 +62,7 @@ impl Proxy {
             attribute: TaskAttribute::from_number(job.attribute).unwrap_or_default(),
             expected_in: job.expected_in,
             expected_out: job.expected_out,
-            data_out: job.data.take().unwrap_or_default(),
+            data_out: job.data.clone().unwrap_or_default(),
         };
         one_more(&self.counters.tasks_sent);
         let mut standby = lock(&self.standby);
@@ -171,6 +175,16 @@ impl Proxy {
 
     fn ended(self: &Arc<Self>, job: Job, outcome: Outcome) {
         let reply = match outcome {
+            Outcome::Status { status, sense, .. } if is_turned_away(status, &sense) => {
+                return self.try_again(
+                    job,
+                    Reply {
+                        status,
+                        sense,
+                        ..Reply::default()
+                    },
+                );
+            }
             Outcome::Status { status, sense, data } => {
                 return self.answer(
                     job,
@@ -193,11 +207,24 @@ impl Proxy {
                 status: Status::TaskSetFull.code(),
                 ..Reply::default()
             },
-            Outcome::Refused(Refusal::NotOwner | Refusal::Busy | Refusal::UnknownLogicalUnit) => transition(),
+            Outcome::Refused(Refusal::NotOwner | Refusal::Busy | Refusal::UnknownLogicalUnit) => {
+                return self.try_again(job, transition());
+            }
             Outcome::Refused(_) | Outcome::TimedOut | Outcome::PeerFault => not_ready(),
         };
         debug!(guid = %job.lu.guid, status = reply.status, "proxied command ended without the peer's status");
         self.fail(job, reply);
+    }
+
+    /// The peer has not executed the command, because the ownership is just changing: it waits here and goes to
+    /// whoever owns the logical unit then. If that takes too long, the initiator hears what the peer said.
+    fn try_again(self: &Arc<Self>, mut job: Job, reply: Reply) {
+        let since = *job.turned_away.get_or_insert_with(Instant::now);
+        if since.elapsed() > TURNED_AWAY_LIMIT {
+            return self.fail(job, reply);
+        }
+        let lu = Arc::clone(&job.lu);
+        lu.lock().held.push(job);
     }
 
     fn fail(self: &Arc<Self>, job: Job, reply: Reply) {
@@ -210,6 +237,13 @@ impl Proxy {
             job.answer(reply);
         }
     }
+}
+
+/// NOT READY, asymmetric access state transition or standby: said before anything was executed.
+fn is_turned_away(status: u8, sense: &[u8]) -> bool {
+    let decoded = Sense::decode(sense);
+    status == Status::CheckCondition.code()
+        && decoded.is_some_and(|sense| sense == Sense::TRANSITION || sense == Sense::STANDBY)
 }
 
 /// What an initiator hears while the peer cannot be asked.

@@ -7,6 +7,7 @@ use crate::iscsi::ConnectionMessage;
 use crate::proxy::PeerTask;
 use bytes::Bytes;
 use std::sync::Arc;
+use std::time::Instant;
 use stmf_core::{Command, Lun, PairView, TaskId};
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -54,6 +55,8 @@ pub(crate) struct Job {
     /// Number of the task in the logical unit's task set, from the first attempt on.
     pub(crate) task: Option<TaskId>,
     pub(crate) reserved: Option<Reserved>,
+    /// When the peer first said that it is not (or not yet) the owner.
+    pub(crate) turned_away: Option<Instant>,
     /// The origin has its answer; nothing is left to say when the job is dropped.
     pub(crate) answered: bool,
 }

@@ -173,19 +173,20 @@ impl Target {
     /// Commands are not held for ever: what a hand-over has not settled in time is answered 02/04/0A.
     pub(crate) fn expire_holds(self: &Arc<Self>) {
         for lu in self.lus() {
-            let expired = {
+            let release = {
                 let mut inner = lu.lock();
-                let expired = inner
+                if inner
                     .holding_since
-                    .is_some_and(|since| since.elapsed() > HOLD_LIMIT);
-                if expired {
+                    .is_some_and(|since| since.elapsed() > HOLD_LIMIT)
+                {
+                    warn!(guid = %lu.guid, "the hand-over is not settled: commands are refused until it is");
                     let access = inner.core.access();
                     inner.set_access(access, false);
                 }
-                expired
+                // Without a hold, what is parked was turned away by the peer and is tried again.
+                !inner.held.is_empty() && inner.holding_since.is_none()
             };
-            if expired {
-                warn!(guid = %lu.guid, "the hand-over is not settled: commands are refused until it is");
+            if release {
                 self.release_held(&lu);
             }
         }
