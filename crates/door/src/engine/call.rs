@@ -12,10 +12,10 @@ use std::time::Instant;
 use super::claimed::{exports_of, substitute};
 use super::client::{self, ClientLink, Parcel, Taken, Target, has_hung_up, split};
 use super::layout::{
-    ARGUMENT_BYTES, CHUNK_BYTES, INLINE_BYTES, Lane, NO_RESULTS, PARKED, PLACE_FILE, Progress, STARVES,
+    ARGUMENT_BYTES, CHUNK_BYTES, INLINE_BYTES, Lane, NO_RESULTS, PARKED, PLACE_STREAM, Progress, STARVES,
     WINDOW_BYTES, small,
 };
-use super::spin::published_cpu;
+use super::spin::{Spin, published_cpu};
 use super::undertaker;
 use super::wait::{Ended, Patience, wait};
 use super::wire::{Note, NoteKind, Status};
@@ -86,6 +86,8 @@ enum Trouble {
     Stale,
     /// The link is gone before a thread took the call; nothing ran.
     LinkGone,
+    /// The reply did not arrive as a whole.
+    Unfinished(CallError),
 }
 
 /// Calls a door whose descriptor does not change. `fd` must be the one `target` was made from, or a duplicate.
@@ -109,6 +111,12 @@ pub fn call_target(
         match try_call(taken, handle, request, sink) {
             Ok(reply) => return Ok(reply),
             Err(Trouble::Failed(failure)) => return Err(failure),
+            Err(Trouble::Unfinished(error)) => {
+                return Err(CallFailure {
+                    error,
+                    consumed: true,
+                });
+            }
             Err(Trouble::Stale) => target.forget(&link),
             Err(Trouble::LinkGone) => {
                 target.forget(&link);
@@ -190,11 +198,7 @@ fn try_call(
         }
         if supply(lane, seq, request, &mut supplied) {
             match lane.stalled().load(Ordering::SeqCst) {
-                STARVES => {
-                    lane.feed().fetch_add(1, Ordering::SeqCst);
-                    let _ =
-                        rustix::thread::futex::wake(lane.feed(), rustix::thread::futex::Flags::empty(), 1);
-                }
+                STARVES => feed(lane),
                 PARKED => link.ring(pool, index),
                 _ => {}
             }
@@ -203,9 +207,21 @@ fn try_call(
     if let Err(ended) = wait(link, index, spin, patience, answered, &ring) {
         return give_up(taken, pool, seq, ended);
     }
-    let outcome = deliver(link, index, seq, sink);
-    taken.keep();
-    outcome
+    match deliver(link, index, seq, spin, patience, sink) {
+        Err(Trouble::Unfinished(error)) => {
+            // The server may still be writing to the window: the number of a request that is never posted keeps the lane taken.
+            link.next_seq(index);
+            taken.give_up();
+            Err(Trouble::Failed(CallFailure {
+                error,
+                consumed: true,
+            }))
+        }
+        outcome => {
+            taken.keep();
+            outcome
+        }
+    }
 }
 
 /// Bytes that fit into the window after `supplied` of which `consumed` are gone.
@@ -305,8 +321,7 @@ fn give_up(taken: Taken, pool: usize, seq: u32, ended: Ended) -> Result<CallRepl
         };
     }
     lane.cancel().store(seq, Ordering::SeqCst);
-    lane.feed().fetch_add(1, Ordering::SeqCst);
-    let _ = rustix::thread::futex::wake(lane.feed(), rustix::thread::futex::Flags::empty(), 1);
+    feed(lane);
     taken.link.ring(pool, taken.index);
     taken.give_up();
     failed(match ended {
@@ -322,6 +337,8 @@ fn deliver(
     link: &ClientLink,
     index: usize,
     seq: u32,
+    spin: &mut Spin,
+    patience: Patience,
     sink: &mut dyn ReplySink,
 ) -> Result<CallReply, Trouble> {
     let lane = link.lane(index);
@@ -349,54 +366,36 @@ fn deliver(
     let Ok(len) = usize::try_from(len) else {
         return Err(garbled());
     };
-    let mut descriptors = Vec::new();
-    let mut file = None;
-    if count > 0 || place == PLACE_FILE {
-        let parcel = link.parcel(index, seq);
-        let Some(Parcel {
-            fds,
-            file: sent,
-            truncated,
-            ..
-        }) = parcel
-        else {
-            return Err(garbled());
-        };
-        if fds.len() != count {
-            undertaker::bury(fds);
-            return Err(if truncated {
-                failed(CallError::OutOfDescriptors, true)
-            } else {
-                garbled()
-            });
-        }
-        descriptors = fds;
-        file = sent;
+    let streams = place == PLACE_STREAM;
+    if !streams && len > WINDOW_BYTES {
+        return Err(garbled());
     }
+    let descriptors = match received(link, index, seq, count) {
+        Ok(descriptors) => descriptors,
+        Err(error) if streams => return Err(drain_stream(link, index, seq, len, spin, patience, error)),
+        Err(error) => return Err(failed(error, true)),
+    };
     if len == 0 && count == 0 {
         return Ok(CallReply {
             data_len: 0,
             descriptors,
         });
     }
-    if place != PLACE_FILE && len > WINDOW_BYTES {
-        return Err(garbled());
-    }
-    let sealed = if place == PLACE_FILE {
-        Some(open_sealed(file, len).map_err(|error| failed(error.into(), true))?)
-    } else {
-        None
-    };
-    let room = sink.place(len, count).map_err(|error| failed(error, true))?;
-    let Some(room) = room.get_mut(..len) else {
-        return Err(garbled());
-    };
-    match sealed {
-        Some(sealed) => sealed.copy_to(room),
-        None => {
-            let (memory, offset) = lane.result(len);
-            memory.read(offset, room);
+    let room = match sink.place(len, count) {
+        Ok(room) if room.len() >= len => &mut room[..len],
+        Ok(_) if streams => {
+            let error = CallError::Os(io::ErrorKind::InvalidInput.into());
+            return Err(drain_stream(link, index, seq, len, spin, patience, error));
         }
+        Ok(_) => return Err(failed(CallError::Os(io::ErrorKind::InvalidInput.into()), true)),
+        Err(error) if streams => return Err(drain_stream(link, index, seq, len, spin, patience, error)),
+        Err(error) => return Err(failed(error, true)),
+    };
+    if streams {
+        eat(link, index, seq, len, spin, patience, Some(room)).map_err(Trouble::Unfinished)?;
+    } else {
+        let (memory, offset) = lane.result(len);
+        memory.read(offset, room);
     }
     sink.placed(len);
     Ok(CallReply {
@@ -405,7 +404,105 @@ fn deliver(
     })
 }
 
-/// Maps the file of a long reply, once it is certain that nobody can change or shorten it.
+/// The descriptors of a reply.
+fn received(link: &ClientLink, index: usize, seq: u32, count: usize) -> Result<Vec<OwnedFd>, CallError> {
+    if count == 0 {
+        return Ok(Vec::new());
+    }
+    let garbled = || CallError::Os(io::ErrorKind::InvalidData.into());
+    let Parcel { fds, truncated, .. } = link.parcel(index, seq).ok_or_else(garbled)?;
+    if fds.len() == count {
+        return Ok(fds);
+    }
+    undertaker::bury_all(fds);
+    Err(if truncated {
+        CallError::OutOfDescriptors
+    } else {
+        garbled()
+    })
+}
+
+/// Lets a reply that cannot be delivered pass by, so that the lane can be used again; returns why the call failed.
+fn drain_stream(
+    link: &ClientLink,
+    index: usize,
+    seq: u32,
+    len: usize,
+    spin: &mut Spin,
+    patience: Patience,
+    error: CallError,
+) -> Trouble {
+    match eat(link, index, seq, len, spin, patience, None) {
+        Ok(()) => Trouble::Failed(CallFailure {
+            error,
+            consumed: true,
+        }),
+        Err(_) => Trouble::Unfinished(error),
+    }
+}
+
+/// Takes a long reply out of the window as it comes, into `room` or to nowhere. Signals do not end it: the procedure has run.
+fn eat(
+    link: &ClientLink,
+    index: usize,
+    seq: u32,
+    len: usize,
+    spin: &mut Spin,
+    patience: Patience,
+    mut room: Option<&mut [MaybeUninit<u8>]>,
+) -> Result<(), CallError> {
+    let lane = link.lane(index);
+    let patience = Patience {
+        interruptible: false,
+        ..patience
+    };
+    let made = || Progress::bytes(lane.made().load(Ordering::Acquire), seq);
+    let spilled = || lane.spilled().load(Ordering::Acquire) == seq;
+    let mut eaten = 0;
+    while eaten < len {
+        if let Err(ended) = wait(link, index, spin, patience, || made() > eaten || spilled(), || {}) {
+            return Err(if ended == Ended::TimedOut {
+                CallError::TimedOut
+            } else {
+                CallError::Interrupted
+            });
+        }
+        let there = made();
+        if there <= eaten {
+            // The rest, which did not fit in time, came as a file.
+            let file = link.parcel(index, seq).and_then(|parcel| parcel.file);
+            let sealed = open_sealed(file, len - eaten)?;
+            if let Some(room) = &mut room {
+                sealed.copy_to(&mut room[eaten..]);
+            }
+            return Ok(());
+        }
+        if there > len || there - eaten > WINDOW_BYTES {
+            return Err(CallError::Os(io::ErrorKind::InvalidData.into()));
+        }
+        let step = (there - eaten)
+            .min(CHUNK_BYTES)
+            .min(WINDOW_BYTES - eaten % WINDOW_BYTES);
+        if let Some(room) = &mut room {
+            let (memory, offset) = lane.window(eaten);
+            memory.read(offset, &mut room[eaten..eaten + step]);
+        }
+        eaten += step;
+        lane.eaten().swap(Progress::of(seq, eaten), Ordering::SeqCst);
+        if lane.stalled().load(Ordering::SeqCst) == STARVES {
+            feed(lane);
+        }
+    }
+    Ok(())
+}
+
+/// Wakes a server thread that waits for this client.
+fn feed(lane: Lane<'_>) {
+    lane.feed().fetch_add(1, Ordering::SeqCst);
+    let _ = rustix::thread::futex::wake(lane.feed(), rustix::thread::futex::Flags::empty(), 1);
+}
+
+/// Maps the file with the rest of a long reply, once it is certain that nobody can change or shorten it.
 fn open_sealed(file: Option<(OwnedFd, u64)>, len: usize) -> io::Result<Sealed> {
     use rustix::fs::SealFlags;
     let wrong = || io::Error::from(io::ErrorKind::InvalidData);

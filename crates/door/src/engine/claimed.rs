@@ -4,14 +4,14 @@ use std::any::Any;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{Ordering, fence};
 
-use super::layout::{NO_RESULTS, PLACE_FILE, WINDOW_BYTES, small};
+use super::layout::{CHUNK_BYTES, NO_RESULTS, PLACE_STREAM, Progress, STARVES, WINDOW_BYTES, small};
 use super::link::new_memfd;
 use super::object::{DoorObject, Reference, lock};
 use super::server;
-use super::spin::published_cpu;
-use super::thread::{Lease, Remembered};
+use super::spin::{SERVER_BUDGET, Spin, published_cpu};
+use super::thread::{Lease, PATIENCE, Remembered, sleep_on};
 use super::wire::{Note, NoteKind, Status};
 use super::{Credentials, identity, undertaker};
 use crate::error::CredentialError;
@@ -185,6 +185,19 @@ impl Claimed {
         })
     }
 
+    /// The effective user id the caller's process has now, by the kernel's word alone; see `Invocation::process_euid`.
+    ///
+    /// # Errors
+    /// See [`CredentialError`].
+    pub fn process_euid(&self) -> Result<u32, CredentialError> {
+        match &self.origin {
+            Some(_) if self.is_cancelled() => Err(CredentialError::CallerGone),
+            Some(origin) => identity::of_process(origin).map(|ids| ids.euid),
+            None if self.finished => Err(CredentialError::CallerGone),
+            None => Ok(identity::own(0).euid),
+        }
+    }
+
     /// Who the caller is, now. An unreferenced invocation comes from this process, with process number 0.
     ///
     /// # Errors
@@ -225,8 +238,7 @@ impl Claimed {
         if !descriptors.is_empty() {
             origin.send_descriptors(descriptors)?;
         }
-        let place = origin.put(data)?;
-        self.complete(Status::Done, data.len(), descriptors.len(), place);
+        self.complete(Status::Done, data, descriptors.len());
         Ok(())
     }
 
@@ -236,41 +248,48 @@ impl Claimed {
             return;
         }
         if self.origin.is_some() {
-            self.complete(Status::Interrupted, 0, 0, 0);
+            self.complete(Status::Interrupted, &[], 0);
         } else {
             self.finished = true;
             self.door.end();
         }
     }
 
-    fn complete(&mut self, status: Status, len: usize, descriptors: usize, place: u32) {
+    fn complete(&mut self, status: Status, data: &[u8], descriptors: usize) {
         self.finished = true;
-        let Some(Origin {
-            lease,
-            seq,
-            remembered,
-            ..
-        }) = self.origin.take()
-        else {
+        let Some(origin) = self.origin.take() else {
             return;
         };
+        let Origin { lease, seq, .. } = &origin;
         let lane = lease.link.lane(lease.index);
         if !self.door.attributes().contains(Attributes::NO_CANCEL) {
             // From here on nobody may cancel this thread for this call.
             *lock(&lease.link.lanes[lease.index].running) = None;
         }
+        let streams = data.len() > WINDOW_BYTES;
+        let mut made = 0;
+        if streams {
+            origin.make(data, &mut made, CHUNK_BYTES);
+        } else if !data.is_empty() {
+            let (memory, offset) = lane.result(data.len());
+            memory.write(offset, Source::from(data));
+        }
         lane.status().store(status as u32, Ordering::Relaxed);
-        lane.reply_len().store(len as u64, Ordering::Relaxed);
+        lane.reply_len().store(data.len() as u64, Ordering::Relaxed);
         lane.reply_descriptors()
             .store(small(descriptors), Ordering::Relaxed);
-        lane.place().store(place, Ordering::Relaxed);
+        lane.place()
+            .store(if streams { PLACE_STREAM } else { 0 }, Ordering::Relaxed);
         lane.server_cpu().store(published_cpu(), Ordering::Relaxed);
         // What was not taken is closed before the caller goes on.
-        undertaker::bury(std::mem::take(&mut self.fds));
+        undertaker::bury_all(std::mem::take(&mut self.fds));
         self.door.end();
-        lease.link.complete(lease.index, seq);
-        self.lease = Some(lease);
-        self.remembered = remembered;
+        lease.link.complete(lease.index, *seq);
+        if streams {
+            origin.stream(data, made);
+        }
+        self.remembered = origin.remembered;
+        self.lease = Some(origin.lease);
     }
 }
 
@@ -316,24 +335,76 @@ impl Origin {
         Ok(())
     }
 
-    /// Puts the bytes of the answer where the client finds them.
-    fn put(&self, data: &[u8]) -> Result<u32, FinishError> {
-        let lane = self.lease.link.lane(self.lease.index);
-        if data.len() <= WINDOW_BYTES {
-            let (memory, offset) = lane.result(data.len());
-            memory.write(offset, Source::from(data));
-            return Ok(0);
+    /// Puts the next piece of the answer into the window, which must have room for it.
+    fn make(&self, data: &[u8], made: &mut usize, room: usize) {
+        let (link, index) = (&self.lease.link, self.lease.index);
+        let lane = link.lane(index);
+        let step = room
+            .min(CHUNK_BYTES)
+            .min(data.len() - *made)
+            .min(WINDOW_BYTES - *made % WINDOW_BYTES);
+        let (memory, offset) = lane.window(*made);
+        memory.write(offset, Source::from(&data[*made..*made + step]));
+        *made += step;
+        lane.made().swap(Progress::of(self.seq, *made), Ordering::SeqCst);
+        link.wake(index);
+    }
+
+    /// Sends the rest of a long answer as fast as the client takes it. A client that stops taking it gets the rest as a file: the data
+    /// belongs to the procedure, which must not wait for a client.
+    fn stream(&self, data: &[u8], mut made: usize) {
+        let (link, index) = (&self.lease.link, self.lease.index);
+        let lane = link.lane(index);
+        let mut spin = Spin::default();
+        let mut starved = false;
+        while made < data.len() {
+            if link.is_dead() {
+                return;
+            }
+            let before = made;
+            let room = || {
+                let eaten = Progress::bytes(lane.eaten().load(Ordering::Acquire), self.seq).min(before);
+                WINDOW_BYTES - (before - eaten).min(WINDOW_BYTES)
+            };
+            let free = room();
+            if free > 0 {
+                starved = false;
+                self.make(data, &mut made, free);
+            } else if spin.until(SERVER_BUDGET, lane.client_cpu().load(Ordering::Relaxed), || {
+                room() > 0
+            }) {
+            } else if starved {
+                self.spill(&data[made..]);
+                return;
+            } else {
+                starved = true;
+                let feed = lane.feed().load(Ordering::SeqCst);
+                lane.stalled().store(STARVES, Ordering::SeqCst);
+                fence(Ordering::SeqCst);
+                if room() == 0 {
+                    sleep_on(lane.feed(), feed, PATIENCE);
+                }
+                lane.stalled().store(0, Ordering::SeqCst);
+            }
         }
-        let file = sealed_file(data)?;
-        let note = Note {
-            kind: NoteKind::File,
-            lane: small(self.lease.index),
-            seq: self.seq,
-            first: 0,
-            len: data.len() as u64,
-        };
-        self.lease.link.send_descriptors(&note, &[file.as_fd()])?;
-        Ok(PLACE_FILE)
+    }
+
+    /// Sends the rest of an answer as a file. If that is impossible the client is told that there will be nothing.
+    fn spill(&self, rest: &[u8]) {
+        let (link, index) = (&self.lease.link, self.lease.index);
+        if let Ok(file) = sealed_file(rest) {
+            let note = Note {
+                kind: NoteKind::File,
+                lane: small(index),
+                seq: self.seq,
+                first: 0,
+                len: rest.len() as u64,
+            };
+            // A client that loses its link learns that, too.
+            let _ = link.send_descriptors(&note, &[file.as_fd()]);
+        }
+        link.lane(index).spilled().swap(self.seq, Ordering::SeqCst);
+        link.wake(index);
     }
 }
 

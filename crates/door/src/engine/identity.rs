@@ -94,6 +94,28 @@ pub(crate) fn of_caller(origin: &Origin) -> Result<Credentials, CredentialError>
     Ok(with_groups(ids, groups))
 }
 
+/// The ids the caller's process has now, by the kernel's word alone: a tenth of the cost of [`of_caller`].
+///
+/// Not good enough to give away a privilege: the process may have executed a set-uid program after it made its call. Good
+/// enough to see that one was given up, where the caller proved itself before.
+pub(crate) fn of_process(origin: &Origin) -> Result<Ids, CredentialError> {
+    let link = &origin.lease.link;
+    let record = *lock(&link.record);
+    if record.pid != std::process::id()
+        && let Ok(pidfd) = socket::peer_pidfd(link.socket())
+        && let Ok(ids) = process::pidfd_ids(pidfd.as_fd())
+    {
+        return Ok(ids);
+    }
+    of_caller(origin).map(|c| Ids {
+        pid: c.pid,
+        uid: c.uid,
+        gid: c.gid,
+        euid: c.euid,
+        egid: c.egid,
+    })
+}
+
 fn with_groups(ids: Ids, groups: Vec<u32>) -> Credentials {
     Credentials {
         uid: ids.uid,
@@ -198,7 +220,7 @@ fn check_proof(ours: &OwnedFd, pid: u32) -> Result<(PeerIds, Vec<u32>), Credenti
     let mut content = [0; PROOF.len()];
     let received = socket::receive(ours.as_fd(), &mut content)?;
     let (Some(ids), [maker]) = (received.ids, received.fds.as_slice()) else {
-        super::undertaker::bury(received.fds);
+        super::undertaker::bury_all(received.fds);
         return Err(CredentialError::CallerGone);
     };
     let genuine = received.len == PROOF.len()
@@ -211,7 +233,7 @@ fn check_proof(ours: &OwnedFd, pid: u32) -> Result<(PeerIds, Vec<u32>), Credenti
     } else {
         Vec::new()
     };
-    super::undertaker::bury(received.fds);
+    super::undertaker::bury_all(received.fds);
     if genuine {
         Ok((ids, groups))
     } else {

@@ -9,10 +9,10 @@
 //! lane    +0    request   req flags ndesc cpu handle len  inline[96]                          client
 //!         +128  reply     rep status ndesc cpu len place  inline[96]                          server
 //!         +256  accepted  acc                                                                 server
-//!         +384  rare      rd tick notice stalled                                              server
-//!         +512  rare      sleep cancel wr feed                                                client
+//!         +384  rare      rd tick notice stalled made spilled                                 server
+//!         +512  rare      sleep cancel wr feed eaten                                          client
 //!         +640  argument 7552 bytes        +8192 result 8192 bytes
-//! window  256 KiB per lane: longer arguments stream through it, longer results lie in it
+//! window  256 KiB per lane: longer arguments and results stream through it
 //! ```
 //!
 //! The server never decides by these words alone: what is busy, finished or parked it keeps in private memory.
@@ -49,8 +49,8 @@ const _: () = assert!(PENDING + POOLS * 8 <= ATTENDING && ATTENDING + LANES * 4 
 
 /// In `flags`: the caller takes no results.
 pub(crate) const NO_RESULTS: u32 = 1;
-/// In `place`: the result came as a sealed file over the link's socket.
-pub(crate) const PLACE_FILE: u32 = 1;
+/// In `place`: the result streams through the window.
+pub(crate) const PLACE_STREAM: u32 = 1;
 /// In `sleep`: the caller sleeps on `tick`.
 pub(crate) const SLEEPS: u32 = 1;
 /// In `sleep`: the caller sleeps on the link's socket.
@@ -171,7 +171,7 @@ impl<'a> Lane<'a> {
         self.double_word(144)
     }
 
-    /// See [`PLACE_FILE`].
+    /// See [`PLACE_STREAM`].
     #[inline]
     pub(crate) fn place(self) -> &'a AtomicU32 {
         self.word(152)
@@ -207,6 +207,18 @@ impl<'a> Lane<'a> {
         self.word(400)
     }
 
+    /// How much of the result's stream was supplied: a [`Progress`].
+    #[inline]
+    pub(crate) fn made(self) -> &'a AtomicU64 {
+        self.double_word(408)
+    }
+
+    /// Number of the request the rest of whose result came as a sealed file over the link's socket.
+    #[inline]
+    pub(crate) fn spilled(self) -> &'a AtomicU32 {
+        self.word(416)
+    }
+
     /// See [`SLEEPS`] and [`POLLS`].
     #[inline]
     pub(crate) fn sleep(self) -> &'a AtomicU32 {
@@ -231,6 +243,12 @@ impl<'a> Lane<'a> {
         self.word(528)
     }
 
+    /// How much of the result's stream was consumed: a [`Progress`].
+    #[inline]
+    pub(crate) fn eaten(self) -> &'a AtomicU64 {
+        self.double_word(536)
+    }
+
     /// The link's memory and the place in it where an argument of `len` bytes lies, if it does not stream.
     #[inline]
     pub(crate) fn argument(self, len: usize) -> (&'a Shared, usize) {
@@ -238,14 +256,14 @@ impl<'a> Lane<'a> {
         (self.memory, HEADER_BYTES + self.index * LANE_BYTES + offset)
     }
 
-    /// The link's memory and the place in it where a result of `len` bytes lies, up to the size of the window.
+    /// The link's memory and the place in it where a result of `len` bytes lies, if it does not stream.
     #[inline]
     pub(crate) fn result(self, len: usize) -> (&'a Shared, usize) {
         let lane = HEADER_BYTES + self.index * LANE_BYTES;
         match len {
             0..=INLINE_BYTES => (self.memory, lane + 160),
             len if len <= RESULT_BYTES => (self.memory, lane + RESULT),
-            _ => self.window(0),
+            _ => self.window(0), // up to the whole of it
         }
     }
 

@@ -20,6 +20,9 @@ const PARKED_BYTES: usize = 1 << 30;
 /// Descriptors a client may leave unreceived: they count against the server's own limit.
 const UNRECEIVED: usize = 1024;
 
+/// Descriptors of a client that wait for their requests to be taken.
+const HELD: usize = 4096;
+
 /// A client process, as the server knows it.
 #[derive(Debug)]
 pub(crate) struct ServerLink {
@@ -136,11 +139,11 @@ impl ServerLink {
             pool.remove_link(self.key, bell);
         }
         let parcels = std::mem::take(&mut *lock(&self.inbox));
-        undertaker::bury(parcels.into_iter().flat_map(|parcel| parcel.fds).collect());
+        undertaker::bury_all(parcels.into_iter().flat_map(|parcel| parcel.fds).collect());
         for state in &self.lanes {
             let transfer = lock(&state.transfer).take();
             if let Some(transfer) = transfer {
-                undertaker::bury(transfer.fds);
+                undertaker::bury_all(transfer.fds);
             }
         }
         // The client must not wait for a server that no longer listens to it.
@@ -199,9 +202,8 @@ impl ServerLink {
     /// Publishes that request `seq` has been answered, and wakes the client if it sleeps.
     #[inline]
     pub(crate) fn complete(&self, index: usize, seq: u32) {
-        let lane = self.lane(index);
         self.lanes[index].done.store(seq, Ordering::Relaxed);
-        lane.rep().swap(seq, Ordering::SeqCst);
+        self.lane(index).rep().swap(seq, Ordering::SeqCst);
         self.wake(index);
     }
 
@@ -296,7 +298,7 @@ impl ServerLink {
         } else {
             Missing::NotSent
         };
-        undertaker::bury(parcel.fds);
+        undertaker::bury_all(parcel.fds);
         Err(why)
     }
 
@@ -318,15 +320,20 @@ impl ServerLink {
                 .then(|| Note::decode(&record))
                 .flatten();
             let Some(note) = note.filter(|note| note.kind == NoteKind::Descriptors) else {
-                undertaker::bury(received.fds);
+                undertaker::bury_all(received.fds);
                 return;
             };
+            let held: usize = inbox.iter().map(|parcel| parcel.fds.len()).sum();
+            if held + received.fds.len() > HELD {
+                undertaker::bury_all(std::mem::take(&mut received.fds));
+                received.truncated = true;
+            }
             let mut position = inbox.iter().position(|parcel| parcel.lane == note.lane);
             if let Some(at) = position
                 && (inbox[at].seq != note.seq
                     || inbox[at].fds.len() + received.fds.len() > super::MAX_DESCRIPTORS)
             {
-                undertaker::bury(inbox.swap_remove(at).fds);
+                undertaker::bury_all(inbox.swap_remove(at).fds);
                 position = None;
             }
             match position {

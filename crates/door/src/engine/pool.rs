@@ -34,6 +34,8 @@ pub struct Pool {
     queued: AtomicUsize,
     /// Threads that wait, or look for work: whoever takes the last one away has depleted the pool.
     idle: AtomicUsize,
+    /// Threads that wait: they hear the bells.
+    waiting: AtomicUsize,
     links: Mutex<HashMap<u64, Arc<ServerLink>>>,
     door: OnceLock<Weak<DoorObject>>,
 }
@@ -52,6 +54,7 @@ impl Pool {
             queue: Mutex::default(),
             queued: AtomicUsize::new(0),
             idle: AtomicUsize::new(0),
+            waiting: AtomicUsize::new(0),
             links: Mutex::default(),
             door: OnceLock::new(),
         }))
@@ -134,8 +137,15 @@ impl Pool {
             tv_sec: 0,
             tv_nsec: 0,
         };
-        let timeout = if wait { None } else { Some(&zero) };
-        match epoll::wait(&self.epoll, &mut events[..], timeout) {
+        let outcome = if wait {
+            self.waiting.fetch_add(1, Ordering::Relaxed);
+            let outcome = epoll::wait(&self.epoll, &mut events[..], None);
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+            outcome
+        } else {
+            epoll::wait(&self.epoll, &mut events[..], Some(&zero))
+        };
+        match outcome {
             Ok(0) | Err(rustix::io::Errno::INTR) => Ok(None),
             Ok(_) => {
                 let key = events[0].data.u64();
@@ -156,9 +166,10 @@ impl Pool {
         self.idle.fetch_sub(1, Ordering::AcqRel) == 1
     }
 
-    /// True if nobody else waits.
-    pub(crate) fn is_last(&self) -> bool {
-        self.idle.load(Ordering::Relaxed) <= 1
+    /// True if no thread would hear a bell now.
+    #[inline]
+    pub(crate) fn is_deaf(&self) -> bool {
+        self.waiting.load(Ordering::Relaxed) == 0
     }
 }
 

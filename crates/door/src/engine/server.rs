@@ -26,18 +26,36 @@ use crate::sys::socket::{self, PeerIds, Received};
 /// 13 bits that say "door" in the mark of a socket, above 40 bits of server id.
 const MARK: u64 = 0x1D0A << 40;
 const SERVER_ID: u64 = (1 << 40) - 1;
-/// Links one user may have at the same time; root, whom nothing can stop, may have more.
-const LINKS_PER_USER: usize = 256;
-/// Descriptors one user may have made for itself by opening paths.
-const OPENS_PER_USER: usize = 1024;
 
 /// The server half of this process.
 pub(crate) struct Server {
     /// 40 random bits: tells two servers with the same process number apart.
     pub(crate) id: u64,
     epoll: InternalFd,
+    quota: Quota,
     state: Mutex<State>,
     process_pool: Arc<Pool>,
+}
+
+/// What one user may make this process hold at the same time. Root, whom nothing can stop, may have more.
+struct Quota {
+    links: usize,
+    /// Descriptors made by opening paths.
+    opens: usize,
+}
+
+impl Quota {
+    /// Parts of what this process may have open: a link takes two descriptors, an open one.
+    fn of_this_process() -> Self {
+        let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile).current;
+        let limit = limit
+            .and_then(|limit| usize::try_from(limit).ok())
+            .unwrap_or(usize::MAX);
+        Self {
+            links: (limit / 8).clamp(16, 256),
+            opens: (limit / 4).clamp(16, 4096),
+        }
+    }
 }
 
 #[derive(Default)]
@@ -72,6 +90,7 @@ pub(crate) fn server() -> io::Result<Arc<Server>> {
     let server = Arc::new(Server {
         id: (random & SERVER_ID).max(1),
         epoll: InternalFd::new(epoll::create(epoll::CreateFlags::CLOEXEC)?),
+        quota: Quota::of_this_process(),
         state: Mutex::default(),
         process_pool: Pool::new()?,
     });
@@ -255,17 +274,22 @@ impl Server {
             for event in &events[..count] {
                 let (key, flags) = (event.data.u64(), event.flags);
                 let source = lock(&self.state).sources.get(&key).cloned();
-                match source {
-                    Some(Source::Export(export, _)) => self.serve_export(&export, flags),
-                    Some(Source::Link(link)) => self.drop_link(key, &link),
-                    Some(Source::Listener(listener)) => self.accept(&listener),
-                    None => {}
+                let gone = match &source {
+                    Some(Source::Export(export, _)) => self.serve_export(export, flags),
+                    Some(Source::Link(link)) => self.drop_link(key, link),
+                    Some(Source::Listener(listener)) => self.accept(listener),
+                    None => false,
+                };
+                if gone {
+                    // With a door goes the application's procedure, and whatever that owns.
+                    undertaker::bury(source);
                 }
             }
         }
     }
 
-    fn serve_export(&self, export: &Arc<Export>, flags: epoll::EventFlags) {
+    /// Deals with what holders of a door have sent; true if there are none left.
+    fn serve_export(&self, export: &Arc<Export>, flags: epoll::EventFlags) -> bool {
         let mut record = [0; Request::BYTES];
         // A bounded number, so that one flooded descriptor does not keep the others waiting.
         for _ in 0..64 {
@@ -284,20 +308,19 @@ impl Server {
                 Err(error) if error.raw_os_error() == Some(libc::ECONNRESET) => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
                 Err(_) => {
-                    if flags.intersects(epoll::EventFlags::HUP | epoll::EventFlags::RDHUP) {
-                        self.drop_export(export);
-                    }
-                    return;
+                    let over = flags.intersects(epoll::EventFlags::HUP | epoll::EventFlags::RDHUP);
+                    return over && self.drop_export(export);
                 }
             }
         }
+        false
     }
 
-    fn drop_export(&self, export: &Arc<Export>) {
+    fn drop_export(&self, export: &Arc<Export>) -> bool {
         let _ = epoll::delete(&self.epoll, &export.socket);
         let mut state = lock(&self.state);
         let Some(Source::Export(_, user)) = state.sources.remove(&export.key) else {
-            return;
+            return false;
         };
         state.own.remove(&export.cookie);
         if let Some(user) = user {
@@ -312,13 +335,14 @@ impl Server {
             link.remove_export(export.key);
         }
         export.door.reference_dropped(export.kind);
+        true
     }
 
-    fn drop_link(&self, key: u64, link: &Arc<ServerLink>) {
+    fn drop_link(&self, key: u64, link: &Arc<ServerLink>) -> bool {
         let _ = epoll::delete(&self.epoll, link.socket());
         let mut state = lock(&self.state);
         if state.sources.remove(&key).is_none() {
-            return;
+            return false;
         }
         state.links.remove(&link.token);
         state
@@ -330,17 +354,18 @@ impl Server {
         for index in 0..LANES {
             super::thread::cancel_running(link, index);
         }
+        true
     }
 
-    /// Takes in everybody who has opened the path.
-    fn accept(&self, listener: &Listener) {
+    /// Takes in everybody who has opened the path. The path itself is not gone.
+    fn accept(&self, listener: &Listener) -> bool {
         while let Some(socket) = listener.accept() {
             let Ok(user) = socket::peer_ids(socket.as_fd()).map(|ids| ids.uid) else {
                 continue;
             };
             let mut state = lock(&self.state);
             let opens = state.opens_of.entry(user).or_default();
-            if user != 0 && *opens >= OPENS_PER_USER {
+            if user != 0 && *opens >= self.quota.opens {
                 continue;
             }
             *opens += 1;
@@ -355,6 +380,7 @@ impl Server {
                     .and_modify(|count| *count = count.saturating_sub(1));
             }
         }
+        false
     }
 
     /// Deals with one record from a holder of a door. What is not as it must be is closed without an answer.
@@ -363,7 +389,7 @@ impl Server {
         let (Some(request), Some(socket), Some(ids), true) =
             (request, socket, received.ids, received.fds.is_empty())
         else {
-            undertaker::bury(received.fds);
+            undertaker::bury_all(received.fds);
             return;
         };
         let maker = if socket::is_record_socket(socket.as_fd()) {
@@ -372,7 +398,7 @@ impl Server {
             None
         };
         let Some(maker) = maker.filter(|maker| maker.pid == ids.pid) else {
-            undertaker::bury(vec![socket]);
+            undertaker::bury_all(vec![socket]);
             return;
         };
         let mut answer = Answer {
@@ -432,7 +458,7 @@ impl Server {
     ) -> io::Result<()> {
         let mut state = lock(&self.state);
         let links = state.links_of.entry(maker.uid).or_default();
-        if maker.uid != 0 && *links >= LINKS_PER_USER {
+        if maker.uid != 0 && *links >= self.quota.links {
             drop(state);
             answer.error = libc::EAGAIN.unsigned_abs();
             return reply(&socket, &answer, &[]);

@@ -20,9 +20,9 @@ use crate::sys::memory::{Buffer, as_uninit};
 
 /// Longest argument any door takes.
 const ARGUMENT_MAX: u64 = 1 << 30;
-/// How long a thread waits for the next piece of an argument before it puts the transfer aside.
-const PATIENCE: Duration = Duration::from_micros(200);
-/// How long a thread may stay with one client while nobody else waits for work.
+/// How long a thread waits for the client to go on with an argument or a result before it does something else.
+pub(crate) const PATIENCE: Duration = Duration::from_micros(200);
+/// How long a thread may stay with one client while no other hears the bells.
 const STICKY: Duration = Duration::from_micros(50);
 
 /// The engine is not, or no longer, there for this thread: it belongs to the parent of a forked child.
@@ -238,7 +238,7 @@ impl ServerThread {
             return None;
         }
         let (lane, index) = (link.lane(lease.index), lease.index);
-        let others = pool.is_last() && self.sticky_since.elapsed() > STICKY && self.other_work(pool);
+        let others = pool.is_deaf() && self.sticky_since.elapsed() > STICKY && self.other_work(pool);
         let ready = if others {
             false
         } else {
@@ -351,7 +351,7 @@ impl ServerThread {
         let mut buffer = std::mem::replace(&mut self.buffer, Buffer::new());
         if len > 0 && buffer.reserve(len).is_err() {
             self.buffer = buffer;
-            undertaker::bury(fds);
+            undertaker::bury_all(fds);
             return Taken::Answered(refuse(lease, seq, Status::NoMemory, 0));
         }
         if len <= ARGUMENT_BYTES {
@@ -406,7 +406,7 @@ impl ServerThread {
             Fetched::Parked => Status::NoMemory,
             Fetched::Failed(status) => status,
         };
-        undertaker::bury(transfer.fds);
+        undertaker::bury_all(transfer.fds);
         Taken::Answered(refuse(lease, transfer.seq, status, 0))
     }
 
@@ -595,7 +595,7 @@ pub(crate) fn refuse_if_revoked(link: &Arc<ServerLink>, index: usize) -> bool {
     true
 }
 
-fn sleep_on(word: &std::sync::atomic::AtomicU32, value: u32, time: Duration) {
+pub(crate) fn sleep_on(word: &std::sync::atomic::AtomicU32, value: u32, time: Duration) {
     let timeout = rustix::time::Timespec {
         tv_sec: 0,
         tv_nsec: time.subsec_nanos().into(),

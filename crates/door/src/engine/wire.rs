@@ -128,7 +128,7 @@ impl Answer {
 pub(crate) enum NoteKind {
     /// Descriptors of request or reply `seq` of `lane`; the first of them is number `first`.
     Descriptors = 1,
-    /// The result of `seq` in `lane`, `len` bytes in a sealed file.
+    /// The last `len` bytes of the result of `seq` in `lane`, in a sealed file.
     File = 2,
     /// Look at your lanes.
     Wake = 3,

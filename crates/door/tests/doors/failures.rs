@@ -104,7 +104,9 @@ fn a_deadline_ends_the_call_and_the_server_is_told() {
         // On a busy machine a call may be given up before any thread takes it.
         loop {
             let (mut reader, writer) = std::io::pipe().unwrap();
-            let call = Call::new(b"").descriptor(writer).deadline(Duration::from_millis(15));
+            let call = Call::new(b"")
+                .descriptor(writer)
+                .deadline(Duration::from_millis(15));
             let error = patient.call_with(call).unwrap_err();
             assert!(matches!(error, CallError::TimedOut), "{error:?}");
             if reader.read(&mut [0]).unwrap() == 1 {
