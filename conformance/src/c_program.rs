@@ -23,6 +23,7 @@ pub fn compile(compiler: &str, sources: &[&Path], program: &Path) -> Result<()> 
     let start = Start::new(compiler, compiler)
         .args([
             "-std=gnu11",
+            "-D_GNU_SOURCE",
             "-O2",
             "-g",
             "-Wall",

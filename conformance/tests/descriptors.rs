@@ -39,7 +39,7 @@ fn new_connections_are_refused_and_others_do_not_notice() {
     let guid = text.rsplit(':').next().unwrap_or_default().trim().to_owned();
     node.stmfadm(&["add-view", &guid]).expect("a view");
     let mut session = Initiator::login(node.portal(), node.target()).expect("login");
-    let mut works = |session: &mut Initiator| {
+    let works = |session: &mut Initiator| {
         let data = [0xa5; 4096];
         let wrote = session.command_past_attention(0, &cdb::write16(0, 8, true), Transfer::Out(&data));
         assert!(wrote.expect("a status").is_good());

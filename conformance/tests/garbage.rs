@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use conformance::initiator::pdu::Pdu;
-use conformance::node::{Node, NodeId, Program};
+use conformance::node::{NodeId, Program};
 use conformance::random::Random;
 use conformance::wait::PATIENCE;
 use conformance::writer::{Slots, Writer};
@@ -157,6 +157,11 @@ fn st_114_117_garbage_on_the_proxy_port() {
 fn st_114_a_peer_with_another_certificate_is_refused() {
     let mut pair = Pair::start().expect("a pair");
     pair.kill9(NodeId::B, Program::Transport);
+    until(PATIENCE, "node A to notice", || {
+        Ok((pair.a().channel()? != "up").then_some(()))
+    })
+    .expect("noticed");
+    let lines_before = pair.a().log_text(Program::Transport).lines().count();
     let foreign = pair.dir().join("foreign");
     let start = conformance::process::Start::new(
         "generate-identity",
@@ -164,8 +169,7 @@ fn st_114_a_peer_with_another_certificate_is_refused() {
     );
     conformance::process::run_ok(start.args(["generate-identity", "--dir"]).arg(&foreign), PATIENCE)
         .expect("another identity");
-    let mine: fn(&Node) -> std::path::PathBuf = |node| node.dir().to_path_buf();
-    let own = mine(pair.b());
+    let own = pair.b().dir().to_path_buf();
     for name in ["cert.pem", "key.pem"] {
         std::fs::rename(own.join(name), own.join(format!("real-{name}"))).expect("put aside");
         std::fs::copy(foreign.join(name), own.join(name)).expect("another identity in its place");

@@ -4,8 +4,9 @@
 //! the restart without a manual step, and every durable write that was acknowledged is there, through both nodes.
 
 use conformance::node::Program::{self, Stmfd, Transport};
+use conformance::wait::PATIENCE;
 use conformance::writer::{Slots, Writer};
-use conformance::{NodeId, Pair};
+use conformance::{NodeId, Pair, until};
 
 const UNIT_BYTES: u64 = 256 << 20;
 /// Durable writes through each portal before the kill, and again after the restart.
@@ -39,7 +40,7 @@ fn kill_in_the_middle_of_io(id: NodeId, program: Program) {
     pair.kill9(id, program);
     if program == Stmfd {
         let own = &writers[id.number()];
-        conformance::until(conformance::wait::PATIENCE, "the initiator to notice", || {
+        until(PATIENCE, "the initiator to notice", || {
             Ok((own.reconnects() > 0).then_some(()))
         })
         .expect("a dropped connection");

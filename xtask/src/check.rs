@@ -11,7 +11,8 @@ use anyhow::{Context as _, Result, bail, ensure};
 use conformance::node::DaemonOptions;
 use conformance::pair::Unit;
 use conformance::verify_job::{Region, VerifyJob};
-use conformance::{Node, NodeId, Pair, Program, binaries, image, tools};
+use conformance::wait::PATIENCE;
+use conformance::{Node, NodeId, Pair, Program, binaries, image, tools, until};
 
 use crate::build::{self, Profile, step};
 use crate::{TransportName, packages, relay};

@@ -30,21 +30,22 @@ fn run() -> Result<bool> {
     let lun: u16 = lun.parse().context("LUN")?;
     let count: u64 = count.parse().context("COUNT")?;
     let mut session = Initiator::login(portal, target)?;
-    if kind == "read" {
-        // A new nexus is told of its unit attentions first; they belong to no command of this program.
-        session.command_past_attention(lun, &cdb::TEST_UNIT_READY, Transfer::None)?;
-    }
-    let mut tags = Vec::new();
-    for number in 0..count {
-        tags.push(match kind.as_str() {
-            "inquiry" => session.submit(lun, &cdb::inquiry(96), Transfer::In(96))?,
-            "read" => session.submit(lun, &cdb::read16(number * 8, 8), Transfer::In(4096))?,
-            other => bail!("{other}: neither inquiry nor read"),
-        });
-    }
+    let submit = |session: &mut Initiator, number: u64| match kind.as_str() {
+        "inquiry" => session.submit(lun, &cdb::inquiry(96), Transfer::In(96)),
+        "read" => session.submit(lun, &cdb::read16(number * 8, 8), Transfer::In(4096)),
+        other => bail!("{other}: neither inquiry nor read"),
+    };
+    let tags = (0..count)
+        .map(|number| submit(&mut session, number))
+        .collect::<Result<Vec<u32>>>()?;
     let mut good = true;
-    for tag in tags {
-        let outcome = session.wait(tag)?;
+    for (number, tag) in (0..).zip(tags) {
+        let mut outcome = session.wait(tag)?;
+        if outcome.is_unit_attention() {
+            // Told once to a new nexus; the command is simply sent again.
+            let again = submit(&mut session, number)?;
+            outcome = session.wait(again)?;
+        }
         if !outcome.is_good() {
             println!("{outcome}");
             good = false;
