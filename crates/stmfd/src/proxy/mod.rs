@@ -9,6 +9,7 @@ mod failover;
 mod owner;
 mod session;
 mod standby;
+mod upcalls;
 
 pub(crate) use failover::FailoverFailed;
 pub(crate) use owner::PeerTask;
@@ -30,6 +31,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 use stmf_core::{AccessState, Guid};
 use tracing::{debug, warn};
+use upcalls::Upcalls;
 
 /// Calls of the transport's door in progress at once.
 const UPCALL_THREADS: usize = 64;
@@ -46,7 +48,7 @@ pub(crate) struct Proxy {
     standby: Mutex<standby::Standby>,
     owner: Mutex<owner::Owner>,
     session: Mutex<Option<Arc<Session>>>,
-    upcalls: Pool,
+    upcalls: Upcalls,
     hand_overs: Pool,
     failovers: Mutex<HashMap<Guid, failover::Waiting>>,
     last_failover: Mutex<Option<LastFailover>>,
@@ -87,7 +89,7 @@ impl Proxy {
             standby: Mutex::new(standby::Standby::new()),
             owner: Mutex::new(owner::Owner::new()),
             session: Mutex::default(),
-            upcalls: Pool::new("upcall", UPCALL_THREADS),
+            upcalls: Upcalls::new(UPCALL_THREADS),
             hand_overs: Pool::new("hand-over", HAND_OVER_THREADS),
             failovers: Mutex::default(),
             last_failover: Mutex::default(),
@@ -159,21 +161,20 @@ impl Proxy {
         let boot_id = envelope.boot_id;
         let name = envelope.message.name();
         let route = lock(&self.peer).handle(now(), envelope);
+        // A lost link is acted upon before anything of the new one is looked at.
+        self.pump();
         match route {
-            Ok(Route::Consumed) => self.pump(),
+            Ok(Route::Consumed) => {}
             Ok(Route::Data(message)) => match message.role() {
                 Role::Requester => self.standby_message(message),
                 Role::Responder => self.owner_message(boot_id, message),
                 Role::Control => {}
             },
             // What is well-formed but out of place is dropped; the poster can do nothing about it.
-            Err(rejected) => {
-                match rejected {
-                    proxy_proto::Rejected::AluaDisabled => warn!(message = name, "dropped: ALUA is disabled"),
-                    _ => debug!(message = name, %rejected, "dropped"),
-                }
-                self.pump();
-            }
+            Err(rejected) => match rejected {
+                proxy_proto::Rejected::AluaDisabled => warn!(message = name, "dropped: ALUA is disabled"),
+                _ => debug!(message = name, %rejected, "dropped"),
+            },
         }
         StmfStatus::Success
     }

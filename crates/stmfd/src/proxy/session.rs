@@ -138,10 +138,11 @@ impl Session {
     }
 }
 
-/// `stmfPostProxyMsg`: privilege is checked each time, for the poster may have dropped it.
+/// `stmfPostProxyMsg`: privilege is checked each time, for the poster may have dropped it. It proved itself when it
+/// installed its door, so the kernel's word about its process is enough here.
 fn post(proxy: &Arc<Proxy>, session: u64, call: &Invocation<'_>) -> StmfStatus {
-    match call.credentials() {
-        Ok(caller) if is_privileged(caller.euid) => proxy.post(session, call.argument()),
+    match call.process_euid() {
+        Ok(euid) if is_privileged(euid) => proxy.post(session, call.argument()),
         Ok(_) => StmfStatus::Perm,
         Err(error) => {
             warn!(%error, "the poster cannot be identified");

@@ -68,8 +68,11 @@ impl Target {
 
     /// Brings up what the state file names. With ALUA enabled nothing is activated before the peer has been heard.
     pub(crate) fn bring_up(self: &Arc<Self>) {
-        let alua = self.state().alua();
-        for unit in self.state().logical_units() {
+        let (alua, units) = {
+            let state = self.state();
+            (state.alua(), state.logical_units())
+        };
+        for unit in units {
             let Ok(guid) = unit.guid.parse::<Guid>() else {
                 warn!(
                     guid = unit.guid,
