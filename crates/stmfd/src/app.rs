@@ -34,10 +34,11 @@ pub(crate) async fn run(settings: Settings) -> Result<()> {
     target.set_proxy(Arc::clone(&proxy));
     let control = ControlDoor::open(Arc::clone(&target), &settings.control)?;
     let (stopper, stop) = watch::channel(false);
+    let shards = iscsi::Shards::start(&target, &stop)?;
     for listener in portals {
         let address = listener.local_addr()?;
         info!(%address, target = settings.target_name, "iSCSI portal");
-        tokio::spawn(iscsi::serve(Arc::clone(&target), listener, stop.clone()));
+        tokio::spawn(iscsi::serve(Arc::clone(&shards), listener, stop.clone()));
     }
     let ticking = Arc::clone(&proxy);
     let ticker = std::thread::Builder::new()

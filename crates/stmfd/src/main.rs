@@ -26,7 +26,9 @@ fn main() -> ExitCode {
         .init();
     let run = || -> anyhow::Result<()> {
         let settings = config::Settings::load(arguments)?;
-        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
         runtime.block_on(app::run(settings))
     };
     match run() {

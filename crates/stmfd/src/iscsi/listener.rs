@@ -1,7 +1,6 @@
 //! Accepts connections; bounded, and never stopped by one that fails.
 
-use super::connection;
-use crate::target::Target;
+use super::shards::{Accepted, Shards};
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::TcpListener;
@@ -14,7 +13,7 @@ const MAXIMUM_CONNECTIONS: usize = 1024;
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
 /// Serves one portal until `stop` changes.
-pub(crate) async fn serve(target: Arc<Target>, listener: TcpListener, mut stop: watch::Receiver<bool>) {
+pub(crate) async fn serve(shards: Arc<Shards>, listener: TcpListener, mut stop: watch::Receiver<bool>) {
     let places = Arc::new(Semaphore::new(MAXIMUM_CONNECTIONS));
     loop {
         let accepted = tokio::select! {
@@ -34,12 +33,9 @@ pub(crate) async fn serve(target: Arc<Target>, listener: TcpListener, mut stop: 
             continue;
         };
         debug!(%peer, "iSCSI connection");
-        let target = Arc::clone(&target);
-        let stop = stop.clone();
-        tokio::spawn(async move {
-            let reason = connection::run(target, socket, peer, stop).await;
-            debug!(%peer, reason, "iSCSI connection closed");
-            drop(place);
-        });
+        match socket.into_std() {
+            Ok(socket) => shards.take(Accepted { socket, peer, place }),
+            Err(error) => warn!(%peer, %error, "iSCSI connection closed"),
+        }
     }
 }

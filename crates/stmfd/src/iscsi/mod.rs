@@ -4,7 +4,9 @@ mod commands;
 mod connection;
 mod listener;
 mod sessions;
+mod shards;
 
 pub(crate) use connection::ConnectionMessage;
 pub(crate) use listener::serve;
 pub(crate) use sessions::Sessions;
+pub(crate) use shards::Shards;
