@@ -73,6 +73,22 @@ fn dr_021_a_reply_that_does_not_fit_tells_what_it_needs() {
 }
 
 #[test]
+fn a_long_reply_that_does_not_fit_leaves_the_lane_usable() {
+    let server = Server::start();
+    let (big, echo) = (server.open("big"), server.open("echo"));
+    let mut buffer = vec![0; 300_000];
+    for _ in 0..5 {
+        let error = big
+            .call_into(&(3u64 << 20).to_le_bytes(), &mut buffer)
+            .unwrap_err();
+        assert!(matches!(error, CallError::ReplyTooBig { needed } if needed == 3 << 20));
+        let sent = pattern(290_000, 3);
+        assert_eq!(echo.call_into(&sent, &mut buffer).unwrap(), sent.len());
+        assert!(buffer[..sent.len()] == sent);
+    }
+}
+
+#[test]
 fn dr_033_data_min_is_enforced() {
     let server = Server::start();
     let limits = server.open("limits");

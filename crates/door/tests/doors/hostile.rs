@@ -45,13 +45,15 @@ fn hello() -> [u8; 32] {
 
 /// A client made by hand: its socket, the link's memory, the bell, and the handle of the door.
 struct Rogue {
+    /// As long as it is held the handle is good.
+    _door: DoorHandle,
     socket: OwnedFd,
     memory: &'static [AtomicU8],
     bell: OwnedFd,
     handle: u64,
 }
 
-fn rogue(door: &DoorHandle) -> Rogue {
+fn rogue(door: DoorHandle) -> Rogue {
     let (ours, theirs) = pair(SocketType::SEQPACKET);
     send(door.as_fd(), &hello(), &[theirs.as_fd()]);
     drop(theirs);
@@ -91,6 +93,7 @@ fn rogue(door: &DoorHandle) -> Rogue {
     let memory = unsafe { std::slice::from_raw_parts(base.cast::<AtomicU8>(), LINK_BYTES) };
     let handle = u64::from_le_bytes(answer[16..24].try_into().unwrap());
     Rogue {
+        _door: door,
         socket: ours,
         memory,
         bell,
@@ -109,9 +112,9 @@ impl Rogue {
         4096 + index * (16 << 10)
     }
 
-    /// Rings for a lane.
-    fn ring(&self, index: usize) {
-        self.write(256, &(1u64 << index).to_le_bytes());
+    /// Rings for these lanes, a bit each.
+    fn ring(&self, lanes: u64) {
+        self.write(256, &lanes.to_le_bytes());
         let _ = rustix::io::write(&self.bell, &1u64.to_ne_bytes());
     }
 }
@@ -155,7 +158,7 @@ fn a_shut_down_descriptor_hurts_only_its_holder() {
 fn garbage_on_a_link_reaches_nobody() {
     let server = Server::start();
     let echo = server.open("echo");
-    let rogue = rogue(&server.open("text"));
+    let rogue = rogue(server.open("text"));
     let file = file_with("stray");
     for round in 0..300u64 {
         send(rogue.socket.as_fd(), &pattern(32, round), &[file.as_fd(); 4]);
@@ -167,7 +170,7 @@ fn garbage_on_a_link_reaches_nobody() {
         rogue.write(lane + 8, &3u32.to_le_bytes());
         rogue.write(lane + 16, &rogue.handle.to_le_bytes());
         rogue.write(lane, &(round as u32 + 1).to_le_bytes());
-        rogue.ring(round as usize % 64);
+        rogue.ring(1 << (round % 64));
         assert_eq!(
             call(&echo, &round.to_le_bytes()).unwrap().data(),
             round.to_le_bytes()
@@ -180,7 +183,7 @@ fn garbage_on_a_link_reaches_nobody() {
 #[test]
 fn a_handle_that_was_not_given_opens_no_door() {
     let server = Server::start();
-    let rogue = rogue(&server.open("echo"));
+    let rogue = rogue(server.open("echo"));
     let lane = Rogue::lane(0);
     for (seq, handle) in [rogue.handle ^ 1, rogue.handle + (1 << 32), 0, u64::MAX]
         .into_iter()
@@ -189,7 +192,7 @@ fn a_handle_that_was_not_given_opens_no_door() {
         let seq = seq as u32 + 1;
         rogue.write(lane + 16, &handle.to_le_bytes());
         rogue.write(lane, &seq.to_le_bytes());
-        rogue.ring(0);
+        rogue.ring(1);
         let word = |offset: usize| {
             let bytes = [0, 1, 2, 3].map(|at| rogue.memory[lane + offset + at].load(Ordering::SeqCst));
             u32::from_le_bytes(bytes)
@@ -204,7 +207,7 @@ fn a_handle_that_was_not_given_opens_no_door() {
 #[test]
 fn a_transfer_that_stops_half_way_holds_no_thread() {
     let server = Server::start();
-    let rogue = rogue(&server.open("echo"));
+    let rogue = rogue(server.open("echo"));
     // On every lane: a megabyte announced, a few bytes supplied, then silence.
     for index in 0..64 {
         let lane = Rogue::lane(index);
@@ -212,8 +215,8 @@ fn a_transfer_that_stops_half_way_holds_no_thread() {
         rogue.write(lane + 24, &(1u64 << 20).to_le_bytes());
         rogue.write(lane + 520, &(1u64 << 40 | 100).to_le_bytes());
         rogue.write(lane, &1u32.to_le_bytes());
-        rogue.ring(index);
     }
+    rogue.ring(u64::MAX);
     let echo = server.open("echo");
     for round in 0..200u32 {
         assert_eq!(
@@ -224,9 +227,30 @@ fn a_transfer_that_stops_half_way_holds_no_thread() {
 }
 
 #[test]
+fn a_long_reply_nobody_takes_holds_no_thread() {
+    let server = Server::start();
+    let rogue = rogue(server.open("big"));
+    for index in 0..8 {
+        let lane = Rogue::lane(index);
+        rogue.write(lane + 16, &rogue.handle.to_le_bytes());
+        rogue.write(lane + 24, &8u64.to_le_bytes());
+        rogue.write(lane + 32, &(1u64 << 20).to_le_bytes());
+        rogue.write(lane, &1u32.to_le_bytes());
+    }
+    rogue.ring(0xFF);
+    // The rest came as files: every lane says so without a byte having been taken.
+    for index in 0..8 {
+        while rogue.memory[Rogue::lane(index) + 416].load(Ordering::SeqCst) != 1 {
+            std::thread::yield_now();
+        }
+    }
+    assert_eq!(call(&server.open("echo"), b"free").unwrap().data(), b"free");
+}
+
+#[test]
 fn scribbling_on_link_memory_does_not_disturb_a_correct_client() {
     let server = Server::start();
-    let rogue = Arc::new(rogue(&server.open("echo")));
+    let rogue = Arc::new(rogue(server.open("echo")));
     let stop = Arc::new(AtomicBool::new(false));
     let scribbled = Arc::new(AtomicU64::new(0));
     let scribblers: Vec<_> = (0..2u64)
@@ -270,7 +294,7 @@ fn scribble(rogue: &Rogue, seed: u64, stop: &AtomicBool, scribbled: &AtomicU64) 
             _ => rogue.write(lane + usize::from(next()) * 4 % 560, &[next(), next() % 2]),
         }
         if next() % 16 == 0 {
-            rogue.ring(index);
+            rogue.ring(1 << index);
         }
         if next() == 0 {
             // Holes read as zeros; they must not be faults.
