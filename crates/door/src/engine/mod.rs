@@ -33,7 +33,7 @@
 //!
 //! # Client
 //!
-//! [`call`] works on any descriptor number and validates it on each call (`SO_COOKIE`), unless [`set_descriptor_check`]
+//! [`call()`] works on any descriptor number and validates it on each call (`SO_COOKIE`), unless [`set_descriptor_check`]
 //! says the caller reports closed numbers through [`forget`]. [`Target`] + [`call_target`] is the same for owners that know their
 //! descriptor does not change (Rust handles). The reply's place is asked for when its size is known: [`ReplySink`].
 //!
