@@ -1,7 +1,7 @@
 //! The commands of one session: from the connection to the target and back.
 
 use super::ConnectionMessage;
-use crate::target::{CdbBytes, Job, Lu, Nexus, Origin, Progress, Reply, Reserved, Target, Wanted};
+use crate::target::{CdbBytes, Function, Job, Lu, Nexus, Origin, Progress, Reply, Reserved, Target, Wanted};
 use bytes::Bytes;
 use iscsi_proto::{
     Connection, ScsiCommand, ScsiResponse, SessionOpened, TaskManagement, TaskManagementFunction,
@@ -9,7 +9,7 @@ use iscsi_proto::{
 };
 use std::collections::HashMap;
 use std::sync::Arc;
-use stmf_core::{AbortFilter, Lun, Sense, Status};
+use stmf_core::{Lun, Sense, Status};
 use tokio::sync::mpsc::UnboundedSender;
 
 /// The session of a connection and its commands.
@@ -151,40 +151,36 @@ impl Commands {
         let Some((_, Some(nexus))) = &self.session else {
             return;
         };
-        let unit = nexus.luns().units.get(&Lun::decode(request.lun)).cloned();
-        let lus = match (request.function, unit) {
-            (TaskManagementFunction::TargetWarmReset | TaskManagementFunction::TargetColdReset, _) => {
-                nexus.luns().units.values().cloned().collect()
-            }
-            (_, Some(lu)) => vec![lu],
-            (_, None) => {
-                let response = TaskManagementResponse::LunDoesNotExist;
-                connection.complete_task_management(request.tag, response);
-                return;
-            }
-        };
-        let filter = match request.function {
-            TaskManagementFunction::AbortTask => {
-                AbortFilter::Task(nexus.id, u64::from(request.referenced_tag))
-            }
-            TaskManagementFunction::AbortTaskSet => AbortFilter::Nexus(nexus.id),
-            TaskManagementFunction::ClearTaskSet
-            | TaskManagementFunction::LogicalUnitReset
+        let function = match request.function {
+            TaskManagementFunction::AbortTask => Function::AbortTask(u64::from(request.referenced_tag)),
+            TaskManagementFunction::AbortTaskSet => Function::AbortTaskSet,
+            TaskManagementFunction::ClearTaskSet => Function::ClearTaskSet,
+            TaskManagementFunction::LogicalUnitReset
             | TaskManagementFunction::TargetWarmReset
-            | TaskManagementFunction::TargetColdReset => AbortFilter::All,
+            | TaskManagementFunction::TargetColdReset => Function::Reset,
         };
-        let reset = !matches!(
-            request.function,
-            TaskManagementFunction::AbortTask
-                | TaskManagementFunction::AbortTaskSet
-                | TaskManagementFunction::ClearTaskSet
-        );
+        let luns = nexus.luns();
+        let lun = Lun::decode(request.lun);
+        let lus = match request.function {
+            TaskManagementFunction::TargetWarmReset | TaskManagementFunction::TargetColdReset => luns
+                .units
+                .iter()
+                .map(|(lun, lu)| (*lun, Arc::clone(lu)))
+                .collect(),
+            _ => match luns.units.get(&lun) {
+                Some(lu) => vec![(lun, Arc::clone(lu))],
+                None => {
+                    let response = TaskManagementResponse::LunDoesNotExist;
+                    connection.complete_task_management(request.tag, response);
+                    return;
+                }
+            },
+        };
         let (sender, tag) = (self.connection.clone(), request.tag);
-        let done = move || {
+        self.target.manage(nexus, lus, function, move || {
             let response = TaskManagementResponse::Complete;
             let _ = sender.send(ConnectionMessage::TaskManagementDone { tag, response });
-        };
-        self.target.manage(nexus, lus, filter, reset, done);
+        });
     }
 
     /// Tasks of a logical unit were aborted: those that still wait for their data-out end here and now.

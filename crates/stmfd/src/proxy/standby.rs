@@ -2,16 +2,16 @@
 
 use super::session::Sent;
 use super::{Proxy, lock, now, one_more};
-use crate::target::{Job, Lu, Reply};
+use crate::target::{Function, Job, Lu, Nexus, Reply};
 use proxy_proto::{
     Channel, Message, NewTask, Outcome, PortRecord, Refusal, Requester, RequesterConfig, RequesterEvent,
-    TaskAttribute, TaskRefused,
+    TaskAttribute, TaskManagementFunction, TaskRefused,
 };
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
-use stmf_core::{NexusId, Sense, Status, TaskId};
+use stmf_core::{Lun, NexusId, Sense, Status, TaskId};
 use tracing::debug;
 
 /// Commands wait this long for a change of owner to settle; then the initiator decides.
@@ -22,6 +22,17 @@ const TURNED_AWAY_LIMIT: Duration = Duration::from_secs(5);
 pub(super) struct Standby {
     requester: Requester,
     jobs: HashMap<u64, Job>,
+    /// Task management functions the peer is carrying out.
+    functions: HashMap<u64, Then>,
+}
+
+/// What comes after a function.
+struct Then(Box<dyn FnOnce() + Send>);
+
+impl std::fmt::Debug for Then {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Then")
+    }
 }
 
 impl Standby {
@@ -29,6 +40,7 @@ impl Standby {
         Self {
             requester: Requester::new(RequesterConfig::default()),
             jobs: HashMap::new(),
+            functions: HashMap::new(),
         }
     }
 
@@ -52,11 +64,7 @@ impl Proxy {
             guid: *job.lu.guid.as_bytes(),
             lun: job.lun.encode(),
             initiator: job.nexus.initiator.clone(),
-            port: PortRecord {
-                name: job.nexus.port.name.clone(),
-                relative_target_port: job.nexus.port.relative_target_port,
-                node: job.nexus.port.node,
-            },
+            port: port_record(&job.nexus),
             session: job.nexus.id.0,
             cdb: job.cdb.to_vec(),
             attribute: TaskAttribute::from_number(job.attribute).unwrap_or_default(),
@@ -133,6 +141,34 @@ impl Proxy {
         self.owner_tasks_aborted(lu);
     }
 
+    /// Has the peer carry out a function as well; `then` runs when it has, cannot, or does not in time.
+    pub(crate) fn copy_function(
+        self: &Arc<Self>,
+        lu: &Lu,
+        lun: Lun,
+        nexus: &Nexus,
+        function: Function,
+        then: impl FnOnce() + Send + 'static,
+    ) {
+        if self.channel() != Channel::Up {
+            return then();
+        }
+        let function = match function {
+            Function::Reset => TaskManagementFunction::LogicalUnitReset,
+            Function::ClearTaskSet => TaskManagementFunction::ClearTaskSet,
+            Function::AbortTask(_) | Function::AbortTaskSet => return then(),
+        };
+        let origin = (nexus.initiator.clone(), port_record(nexus), nexus.id.0);
+        let mut standby = lock(&self.standby);
+        let guid = *lu.guid.as_bytes();
+        let task = standby
+            .requester
+            .begin_task_management(now(), function, guid, lun.encode(), origin);
+        standby.functions.insert(task, Then(Box::new(then)));
+        drop(standby);
+        self.standby_pump();
+    }
+
     /// An initiator of this node has logged out.
     pub(crate) fn session_ended(self: &Arc<Self>, nexus: NexusId) {
         if self.channel() == Channel::Up {
@@ -166,8 +202,16 @@ impl Proxy {
                         self.ended(job, outcome);
                     }
                 }
-                // All data-out is handed over at the beginning, and task management waits for its tasks alone.
-                Some(RequesterEvent::DataWanted { .. } | RequesterEvent::TaskManagementDone { .. }) => {}
+                // Not in time, or the channel was lost: the peer's tasks end with the link.
+                Some(RequesterEvent::TaskManagementDone { task, response: _ }) => {
+                    let then = standby.functions.remove(&task);
+                    drop(standby);
+                    if let Some(Then(then)) = then {
+                        then();
+                    }
+                }
+                // All data-out is handed over at the beginning.
+                Some(RequesterEvent::DataWanted { .. }) => {}
                 None => return,
             }
         }
@@ -236,6 +280,14 @@ impl Proxy {
         if let crate::target::Progress::Done(job, reply) = self.target.finish(job, reply) {
             job.answer(reply);
         }
+    }
+}
+
+fn port_record(nexus: &Nexus) -> PortRecord {
+    PortRecord {
+        name: nexus.port.name.clone(),
+        relative_target_port: nexus.port.relative_target_port,
+        node: nexus.port.node,
     }
 }
 

@@ -19,6 +19,7 @@ pub(crate) use ownership::{ActivateError, DemoteError, Demotion};
 pub(crate) use pool::Pool;
 pub(crate) use registry::{Properties, RegistryError};
 pub(crate) use state::StateError;
+pub(crate) use task_management::Function;
 
 use crate::config::Settings;
 use crate::iscsi::{ConnectionMessage, Sessions};

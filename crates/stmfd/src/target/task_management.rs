@@ -4,36 +4,53 @@ use super::Target;
 use super::lu::Lu;
 use super::nexus::Nexus;
 use crate::iscsi::ConnectionMessage;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use stmf_core::AbortFilter;
+use std::sync::{Arc, Mutex};
+use stmf_core::{AbortFilter, Lun};
+
+/// What an initiator asks for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Function {
+    /// ABORT TASK, by initiator task tag.
+    AbortTask(u64),
+    /// ABORT TASK SET.
+    AbortTaskSet,
+    /// CLEAR TASK SET.
+    ClearTaskSet,
+    /// LOGICAL UNIT RESET, or what a target reset means for one logical unit.
+    Reset,
+}
 
 impl Target {
-    /// Carries a function out on every given logical unit; `done` runs when all of it has been.
+    /// Carries a function out on every given logical unit; `done` runs when all of it has been, on both nodes.
     pub(crate) fn manage(
         &self,
         nexus: &Nexus,
-        lus: Vec<Arc<Lu>>,
-        filter: AbortFilter,
-        reset: bool,
+        lus: Vec<(Lun, Arc<Lu>)>,
+        function: Function,
         done: impl FnOnce() + Send + 'static,
     ) {
-        let left = Arc::new(AtomicUsize::new(lus.len() + 1));
-        let done = Arc::new(std::sync::Mutex::new(Some(done)));
-        let one_less = move || {
-            if left.fetch_sub(1, Ordering::AcqRel) == 1
-                && let Some(done) = done.lock().ok().and_then(|mut done| done.take())
-            {
-                done();
-            }
+        let filter = match function {
+            Function::AbortTask(tag) => AbortFilter::Task(nexus.id, tag),
+            Function::AbortTaskSet => AbortFilter::Nexus(nexus.id),
+            Function::ClearTaskSet | Function::Reset => AbortFilter::All,
         };
-        for lu in lus {
-            if reset {
+        let steps = Steps::new(done);
+        for (lun, lu) in lus {
+            if function == Function::Reset {
                 lu.lock().core.reset(Some(nexus.id));
             }
-            self.abort(&lu, filter, one_less.clone());
+            let step = steps.clone();
+            self.abort(&lu, filter, move || step.one_less());
+            // The tasks of this nexus that are with the peer are aborted there one by one; those of others, and the
+            // state of the logical unit, are the peer's own.
+            if matches!(function, Function::ClearTaskSet | Function::Reset) {
+                let step = steps.clone();
+                self.proxy()
+                    .copy_function(&lu, lun, nexus, function, move || step.one_less());
+            }
         }
-        one_less();
+        steps.one_less();
     }
 
     /// Aborts tasks of a logical unit, wherever they are; `then` runs once the last has ended.
@@ -48,5 +65,38 @@ impl Target {
             }
         }
         self.proxy().tasks_aborted(lu, &aborted.tasks);
+    }
+}
+
+/// Counts clones down and runs what comes after the last.
+struct Steps<F> {
+    left: Arc<AtomicUsize>,
+    done: Arc<Mutex<Option<F>>>,
+}
+
+impl<F: FnOnce()> Steps<F> {
+    fn new(done: F) -> Self {
+        Self {
+            left: Arc::new(AtomicUsize::new(1)),
+            done: Arc::new(Mutex::new(Some(done))),
+        }
+    }
+
+    fn one_less(&self) {
+        if self.left.fetch_sub(1, Ordering::AcqRel) == 1
+            && let Some(done) = self.done.lock().ok().and_then(|mut done| done.take())
+        {
+            done();
+        }
+    }
+}
+
+impl<F> Clone for Steps<F> {
+    fn clone(&self) -> Self {
+        self.left.fetch_add(1, Ordering::AcqRel);
+        Self {
+            left: Arc::clone(&self.left),
+            done: Arc::clone(&self.done),
+        }
     }
 }
