@@ -18,7 +18,7 @@ use crate::{Cutter, binaries};
 pub enum Transport {
     /// `stmfproxyd`: TLS, identities made for this pair.
     Stmfproxyd,
-    /// A compiled relay, by path: `relay listen|connect HOST:PORT NODE`, control door in `STMF_CONTROL`.
+    /// A compiled relay, by path: `relay CONTROL NODE listen|connect ADDRESS PORT`.
     Relay(PathBuf),
     /// None: the test plays the transport itself.
     None,
@@ -210,7 +210,7 @@ impl Pair {
             let command = match transport {
                 Transport::None => return Ok(()),
                 Transport::Stmfproxyd => self.stmfproxyd(id, ends)?,
-                Transport::Relay(program) => relay(program, id, ends),
+                Transport::Relay(program) => relay(program, self.node(id), ends),
             };
             self.node_mut(id).set_transport(command);
         }
@@ -384,8 +384,14 @@ impl Drop for Pair {
     }
 }
 
-fn relay(program: &Path, id: NodeId, (verb, address): (&str, SocketAddr)) -> TransportCommand {
-    let arguments = vec![verb.to_owned(), address.to_string(), id.number().to_string()];
+fn relay(program: &Path, node: &Node, (verb, address): (&str, SocketAddr)) -> TransportCommand {
+    let arguments = vec![
+        node.control().display().to_string(),
+        node.id().number().to_string(),
+        verb.to_owned(),
+        address.ip().to_string(),
+        address.port().to_string(),
+    ];
     TransportCommand {
         program: program.to_path_buf(),
         arguments,

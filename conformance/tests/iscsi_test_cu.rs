@@ -105,8 +105,14 @@ fn run(portal: NodeId, hand: usize) {
     assert!(passed > 40, "only {passed} tests were run");
 }
 
+/// The tool clears reservations before and after *every* test, and reports that it did not have to.
+const PREPARATION: &str = "PERSISTENT RESERVE IN is not implemented.";
+
 fn verdict(text: &str) -> Result<(), String> {
-    if text.contains("[SKIPPED]") {
+    if text
+        .lines()
+        .any(|line| line.contains("[SKIPPED]") && !line.contains(PREPARATION))
+    {
         return Err("the tool skipped it: list it in skips.toml with a reason, or support it".to_owned());
     }
     // The summary line "tests: total, ran, passed, failed, inactive".
@@ -120,10 +126,17 @@ fn verdict(text: &str) -> Result<(), String> {
 
 /// The lines that say what went wrong.
 fn notable(text: &str) -> String {
-    let lines = text
-        .lines()
-        .filter(|line| line.contains("[FAILED]") || line.contains("[SKIPPED]") || line.contains("CU_"));
-    lines.take(8).collect::<Vec<_>>().join("\n")
+    let notable = |line: &&str| {
+        ["[FAILED]", "[SKIPPED]", "CU_"]
+            .iter()
+            .any(|mark| line.contains(mark))
+            && !line.contains(PREPARATION)
+    };
+    text.lines()
+        .filter(notable)
+        .take(4)
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 #[test]

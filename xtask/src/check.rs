@@ -32,7 +32,7 @@ const REGIONS: [Region; 2] = [
 ];
 /// Rounds of each verify job before the switch, and again after it.
 const JOB_ROUNDS: u64 = 40;
-const FILES: u32 = 120;
+const FILES: u32 = 400;
 
 /// Runs it; an error is the first thing that was not as it must be.
 pub(crate) fn run(dir: Option<&Path>, transport: TransportName) -> Result<()> {
@@ -213,14 +213,16 @@ impl Check {
         for program in [Program::Transport, Program::Stmfd] {
             self.pair.kill9(NodeId::A, program);
         }
-        let (_, took) = step(
-            "node 0 killed; forced switch to node 1 on a fencing verdict",
-            || {
-                let node = self.pair.b();
-                node.stmfadm(&["failover", "--force", &self.unit.guid])?;
-                self.pair.wait_access(NodeId::B, &self.unit, "active")
-            },
-        )?;
+        step("node 0 killed; node 1 notices", || {
+            until(PATIENCE, "node 1 to notice", || {
+                Ok((self.pair.b().channel()? != "up").then_some(()))
+            })
+        })?;
+        let (_, took) = step("forced switch to node 1 on a fencing verdict", || {
+            let node = self.pair.b();
+            node.stmfadm(&["failover", "--force", &self.unit.guid])?;
+            self.pair.wait_access(NodeId::B, &self.unit, "active")
+        })?;
         if took > Duration::from_secs(5) {
             bail!(
                 "the forced switch took {:.1} s, 5 s are allowed",
