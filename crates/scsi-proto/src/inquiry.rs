@@ -15,14 +15,14 @@ pub enum AsymmetricAccess {
     Implicit = 0b01,
 }
 
-/// VERSION DESCRIPTORs claimed: SAM-3, iSCSI, SPC-3, SBC-2, no version each. SPC-4 r37 annex E.
-const VERSION_DESCRIPTORS: [u16; 4] = [0x0060, 0x0960, 0x0300, 0x0320];
+/// VERSION DESCRIPTORs claimed: SAM-3, iSCSI, SPC-4, SBC-3, no version each. SPC-4 r37 annex E.
+const VERSION_DESCRIPTORS: [u16; 4] = [0x0060, 0x0960, 0x0460, 0x04C0];
 
 /// Standard data of a disk that is there: 74 bytes.
 #[must_use]
 pub fn standard(tpgs: AsymmetricAccess, vendor: [u8; 8], product: [u8; 16], revision: [u8; 4]) -> Vec<u8> {
     let mut data = vec![0; 74];
-    put(&mut data, 2, &[0x05, 0x12, 69, (tpgs as u8) << 4, 0, 0x02]); // SPC-3; HISUP; CMDQUE
+    put(&mut data, 2, &[0x06, 0x12, 69, (tpgs as u8) << 4, 0, 0x02]); // SPC-4; HISUP; CMDQUE
     put(&mut data, 8, &vendor);
     put(&mut data, 16, &product);
     put(&mut data, 32, &revision);
@@ -66,10 +66,10 @@ mod tests {
             *b"0001",
         );
         assert_eq!(data.len(), 74);
-        assert_eq!(data[..8], [0x00, 0x00, 0x05, 0x12, 69, 0x10, 0, 0x02]);
+        assert_eq!(data[..8], [0x00, 0x00, 0x06, 0x12, 69, 0x10, 0, 0x02]);
         assert_eq!(&data[8..36], b"LINTEL  DISK            0001");
         assert_eq!(data[36..58], [0; 22]);
-        assert_eq!(data[58..66], [0x00, 0x60, 0x09, 0x60, 0x03, 0x00, 0x03, 0x20]);
+        assert_eq!(data[58..66], [0x00, 0x60, 0x09, 0x60, 0x04, 0x60, 0x04, 0xC0]);
         assert_eq!(usize::from(data[4]), data.len() - 5, "ADDITIONAL LENGTH");
     }
 
