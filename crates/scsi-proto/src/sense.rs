@@ -126,6 +126,33 @@ pub enum SenseFormat {
     Descriptor,
 }
 
+/// A field of the CDB, by its most significant bit: the field pointer of ILLEGAL REQUEST. SPC-4 r37 §4.5.2.4.2.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct CdbField {
+    /// FIELD POINTER: the byte of the CDB.
+    pub byte: u16,
+    /// BIT POINTER: the bit of that byte, 0 to 7.
+    pub bit: u8,
+}
+
+impl CdbField {
+    /// SKSV, C/D (it is a field of the CDB, not of parameter data) and BPV.
+    const FLAGS: u8 = 0xC8;
+
+    fn encode(self) -> [u8; 3] {
+        let [high, low] = self.byte.to_be_bytes();
+        [Self::FLAGS | (self.bit & 0x07), high, low]
+    }
+
+    /// `f`: the three sense key specific bytes at `at`.
+    fn decode(f: Fields<'_>, at: usize) -> Option<Self> {
+        (f.u8(at) & Self::FLAGS == Self::FLAGS).then(|| Self {
+            byte: f.u16(at + 1),
+            bit: f.u8(at) & 0x07,
+        })
+    }
+}
+
 /// Why a command did not end well, or what a unit attention announces. Always current, never deferred.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Sense {
@@ -135,6 +162,8 @@ pub struct Sense {
     pub additional: AdditionalSense,
     /// INFORMATION field, present with VALID=1.
     pub information: Option<u64>,
+    /// SENSE KEY SPECIFIC field with SKSV=1, of ILLEGAL REQUEST: the field of the CDB that is wrong.
+    pub cdb_field: Option<CdbField>,
     /// The layout [`Sense::encode`] uses.
     pub format: SenseFormat,
 }
@@ -196,6 +225,7 @@ impl Sense {
             key,
             additional,
             information: None,
+            cdb_field: None,
             format: SenseFormat::Fixed,
         }
     }
@@ -205,6 +235,15 @@ impl Sense {
     pub const fn with_information(self, information: u64) -> Self {
         Self {
             information: Some(information),
+            ..self
+        }
+    }
+
+    /// The same, pointing at the field of the CDB that starts (most significant bit first) at `bit` of `byte`.
+    #[must_use]
+    pub const fn with_cdb_field(self, byte: u16, bit: u8) -> Self {
+        Self {
+            cdb_field: Some(CdbField { byte, bit }),
             ..self
         }
     }
@@ -231,6 +270,7 @@ impl Sense {
         let code = if information.is_some() { 0xF0 } else { 0x70 };
         let [i0, i1, i2, i3] = information.unwrap_or(0).to_be_bytes();
         let AdditionalSense { asc, ascq } = self.additional;
+        let [s0, s1, s2] = self.cdb_field.map_or([0; 3], CdbField::encode);
         [
             code,
             0,
@@ -247,22 +287,27 @@ impl Sense {
             asc,
             ascq,
             0,
-            0,
-            0,
-            0,
+            s0,
+            s1,
+            s2,
         ]
         .to_vec()
     }
 
-    /// Descriptor format, 8 bytes, and 12 more with information. SPC-4 r37 §4.5.2.
+    /// Descriptor format, 8 bytes, 12 more with information and 8 more with a field of the CDB. SPC-4 r37 §4.5.2.
     #[must_use]
     pub fn encode_descriptor(&self) -> Vec<u8> {
         let AdditionalSense { asc, ascq } = self.additional;
-        let length = if self.information.is_some() { 12 } else { 0 };
-        let mut data = [0x72, self.key as u8, asc, ascq, 0, 0, 0, length].to_vec();
+        let information = if self.information.is_some() { 12 } else { 0 };
+        let field = if self.cdb_field.is_some() { 8 } else { 0 };
+        let mut data = [0x72, self.key as u8, asc, ascq, 0, 0, 0, information + field].to_vec();
         if let Some(information) = self.information {
             data.extend_from_slice(&[0x00, 0x0A, 0x80, 0x00]);
             data.extend_from_slice(&information.to_be_bytes());
+        }
+        if let Some(field) = self.cdb_field {
+            let [s0, s1, s2] = field.encode();
+            data.extend_from_slice(&[0x02, 0x06, 0, 0, s0, s1, s2, 0]);
         }
         data
     }
@@ -283,6 +328,7 @@ impl Sense {
                     key,
                     additional,
                     information,
+                    cdb_field: pointer(CdbField::decode(f, 15), key),
                     format: SenseFormat::Fixed,
                 })
             }
@@ -292,11 +338,16 @@ impl Sense {
                     asc: f.u8(2),
                     ascq: f.u8(3),
                 };
-                let information = information_descriptor(data.get(8..)?);
+                let list = data.get(8..)?;
+                let information = descriptor(list, 0x00, 10)
+                    .map(Fields)
+                    .and_then(|body| body.bit(0, 7).then(|| body.u64(2)));
+                let field = descriptor(list, 0x02, 6).and_then(|body| CdbField::decode(Fields(body), 2));
                 Some(Self {
                     key,
                     additional,
                     information,
+                    cdb_field: pointer(field, key),
                     format: SenseFormat::Descriptor,
                 })
             }
@@ -305,12 +356,18 @@ impl Sense {
     }
 }
 
-/// Looks for the information descriptor (type 00h, VALID=1) in a list of sense data descriptors.
-fn information_descriptor(mut list: &[u8]) -> Option<u64> {
+/// Sense key specific data is a field pointer only with ILLEGAL REQUEST.
+fn pointer(field: Option<CdbField>, key: SenseKey) -> Option<CdbField> {
+    field.filter(|_| key == SenseKey::IllegalRequest)
+}
+
+/// Looks for the first descriptor of type `wanted` with at least `least` bytes after its length in a list of sense
+/// data descriptors, and gives those bytes.
+fn descriptor(mut list: &[u8], wanted: u8, least: usize) -> Option<&[u8]> {
     while let [kind, length, rest @ ..] = list {
         let body = rest.get(..usize::from(*length))?;
-        if *kind == 0 && body.len() >= 10 && Fields(body).bit(0, 7) {
-            return Some(Fields(body).u64(2));
+        if *kind == wanted && body.len() >= least {
+            return Some(body);
         }
         list = rest.get(usize::from(*length)..)?;
     }
@@ -365,6 +422,23 @@ mod tests {
             Sense::decode(&bytes).unwrap().information,
             Some(0x0102_0304_0506_0708)
         );
+    }
+
+    #[test]
+    fn a_field_of_the_cdb_is_pointed_at_in_either_format() {
+        let sense = Sense::INVALID_FIELD_IN_CDB.with_cdb_field(2, 7);
+        assert_eq!(
+            sense.encode_fixed(),
+            [0x70, 0, 5, 0, 0, 0, 0, 10, 0, 0, 0, 0, 0x24, 0, 0, 0xCF, 0, 2]
+        );
+        let bytes = sense.with_format(SenseFormat::Descriptor).encode();
+        assert_eq!(bytes, [0x72, 5, 0x24, 0, 0, 0, 0, 8, 2, 6, 0, 0, 0xCF, 0, 2, 0]);
+        let both = sense.with_information(1).with_format(SenseFormat::Descriptor);
+        assert_eq!(both.encode()[7], 20);
+        assert_eq!(Sense::decode(&both.encode()), Some(both));
+        let mut of_parameters = sense.encode_fixed();
+        of_parameters[15] &= !0x40;
+        assert_eq!(Sense::decode(&of_parameters), Some(Sense::INVALID_FIELD_IN_CDB));
     }
 
     #[test]

@@ -17,6 +17,10 @@ use crate::target_port_groups::{IMPLICIT_TRANSITION_SECONDS, groups};
 /// The longest identifying information, terminator included, in bytes. SPC-4 r37 §6.32.
 const MAX_IDENTIFYING_INFORMATION: u16 = 256;
 
+/// 05/24/00, pointing at the REPORTING OPTIONS field. With MAINTENANCE IN, 05/24/00 alone also means that there is no
+/// such service action: the pointer tells the two apart.
+const WRONG_REPORTING_OPTION: Sense = Sense::INVALID_FIELD_IN_CDB.with_cdb_field(2, 2);
+
 impl LogicalUnit {
     /// Parameter data, not yet cut to the allocation length. Changes nothing.
     pub(super) fn describe(&self, cdb: Cdb, command: &Command<'_>) -> Result<Vec<u8>, Sense> {
@@ -50,7 +54,7 @@ impl LogicalUnit {
             }
             Cdb::ReportSupportedOperationCodes(request) => {
                 let supported = |row: &scsi_proto::opcode::Command| self.supports(row.operation, command);
-                rsoc::operation_codes(&request, supported).map_err(|_| Sense::INVALID_FIELD_IN_CDB)
+                rsoc::operation_codes(&request, supported).map_err(|_| WRONG_REPORTING_OPTION)
             }
             Cdb::ReportSupportedTaskManagementFunctions { extended, .. } => {
                 Ok(rsoc::task_management_functions(extended))

@@ -2,6 +2,9 @@
 
 use super::*;
 
+/// 05/24/00, and it is the REPORTING OPTIONS field that is wrong: byte 2, from bit 2 on.
+const WRONG_REPORTING_OPTION: Sense = Sense::INVALID_FIELD_IN_CDB.with_cdb_field(2, 2);
+
 fn vpd(page: u8) -> [u8; 6] {
     [0x12, 1, page, 1, 0, 0]
 }
@@ -120,6 +123,25 @@ fn st_146_read_capacity_of_3_tib() {
 }
 
 #[test]
+fn lba_status_starts_at_the_very_block_asked_for() {
+    let mut bench = Bench::active();
+    let last = (1u64 << 20) - 1;
+    for lba in [0u64, 8, 9, 15, last] {
+        let mut cdb = [0; 16];
+        (cdb[0], cdb[1], cdb[13]) = (0x9E, 0x12, 24);
+        cdb[2..10].copy_from_slice(&lba.to_be_bytes());
+        let data = bench.data(&cdb);
+        assert_eq!(
+            data[8..16],
+            lba.to_be_bytes(),
+            "whatever the size of a physical block"
+        );
+        let blocks = u32::from_be_bytes(data[16..20].try_into().unwrap());
+        assert_eq!(u64::from(blocks), last + 1 - lba);
+    }
+}
+
+#[test]
 fn supported_operation_codes_follow_the_properties() {
     let one = |opcode: u8| [0xA3, 0x0C, 0x01, opcode, 0, 0, 0, 0, 1, 0, 0, 0];
     let mut bench = Bench::active();
@@ -129,7 +151,12 @@ fn supported_operation_codes_follow_the_properties() {
         1,
         "COMPARE AND WRITE is not there yet"
     );
-    assert_eq!(bench.send(I1, &one(0xA3)), check(Sense::INVALID_FIELD_IN_CDB));
+    assert_eq!(bench.send(I1, &one(0xA3)), check(WRONG_REPORTING_OPTION));
+    assert_eq!(
+        bench.send(I1, &[0xA3, 0x0C, 0x02, 0x00, 0, 0, 0, 0, 1, 0, 0, 0]),
+        check(WRONG_REPORTING_OPTION),
+        "TEST UNIT READY has no service actions"
+    );
     let mut bench = Bench::new(
         LuProperties {
             unmap: false,
