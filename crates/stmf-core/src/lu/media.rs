@@ -4,7 +4,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use scsi_proto::Sense;
-use scsi_proto::cdb::{ByteCheck, SynchronizeCache, Transfer, Unmap, Verify, WriteSame};
+use scsi_proto::cdb::{ByteCheck, Cdb, SynchronizeCache, Transfer, Unmap, Verify, WriteSame};
 use scsi_proto::unmap::{BlockRange, UnmapListError, parse_unmap_list};
 
 use super::{LogicalUnit, MAX_TRANSFER_BYTES};
@@ -19,6 +19,22 @@ pub(super) const MAX_UNMAP_BYTES: u64 = 512 << 20;
 pub(super) const MAX_UNMAP_DESCRIPTORS: u32 = 256;
 
 impl LogicalUnit {
+    /// The bytes of data a CDB moves between initiator and medium, whatever the transport announced: for a command
+    /// that somebody else carries out. READ, WRITE, WRITE AND VERIFY, and VERIFY that compares: all its blocks;
+    /// WRITE SAME: one block. `None` for commands that move none or something else, and for what is no valid CDB.
+    /// The range is not checked.
+    #[must_use]
+    pub fn transfer_length(&self, cdb: &[u8]) -> Option<u64> {
+        let blocks = match Cdb::parse(cdb).ok()? {
+            Cdb::Read(transfer) | Cdb::Write(transfer) => transfer.blocks,
+            Cdb::WriteAndVerify(verify) => verify.blocks,
+            Cdb::Verify(verify) if verify.byte_check == ByteCheck::DataOut => verify.blocks,
+            Cdb::WriteSame(request) if !request.no_data_out => 1,
+            _ => return None,
+        };
+        Some(u64::from(blocks) * u64::from(self.block_size()))
+    }
+
     pub(super) fn read(&self, transfer: Transfer) -> Action {
         match self.transfer_range(transfer.lba, transfer.blocks) {
             Ok(None) => Response::good().into(),
@@ -125,7 +141,7 @@ impl LogicalUnit {
             let zeros = vec![0; usize::try_from(block).unwrap_or(0)];
             return self.write_same(offset, length, unmap, &zeros);
         }
-        if command.expected_data_out < block {
+        if command.expected_data_out != block {
             return Sense::INVALID_FIELD_IN_CDB.into();
         }
         let step = Step::WriteSame {

@@ -280,14 +280,56 @@ fn write_same_takes_one_block_or_none() {
         bench.send_with(&[0x41, 0, 0, 0, 0, 1, 0, 0, 4, 0], &[7; 512]),
         same([7; 512].to_vec(), false)
     );
-    assert_eq!(
-        bench.send_with(&sixteen(0x93, 0, 1, 4), &[7; 511]),
-        check(Sense::INVALID_FIELD_IN_CDB)
-    );
+    for length in [0, 511, 513, 1024] {
+        for cdb in [
+            &sixteen(0x93, 0, 1, 4)[..],
+            &sixteen(0x93, 8, 1, 4),
+            &[0x41, 0, 0, 0, 0, 1, 0, 0, 4, 0],
+        ] {
+            assert_eq!(
+                bench.send_with(cdb, &std::vec![7; length]),
+                check(Sense::INVALID_FIELD_IN_CDB),
+                "{length} bytes are not one block: {cdb:02X?}"
+            );
+        }
+    }
     assert_eq!(
         bench.send_with(&sixteen(0x93, 0, 1, 0), &[7; 512]),
         check(Sense::INVALID_FIELD_IN_CDB)
     );
+}
+
+#[test]
+fn the_bytes_a_cdb_moves_follow_from_the_cdb_alone() {
+    let bench = Bench::standby(StandbyIo::Full);
+    let length = |cdb: &[u8]| bench.lu.transfer_length(cdb);
+    for opcode in [0x88, 0x8A, 0x8E] {
+        assert_eq!(length(&sixteen(opcode, 0, 16, 8)), Some(4096), "{opcode:02X}h");
+        assert_eq!(length(&sixteen(opcode, 0, 16, 0)), Some(0), "{opcode:02X}h");
+        let most = u64::from(u32::MAX) * 512;
+        assert_eq!(length(&sixteen(opcode, 0, 0, u32::MAX)), Some(most));
+    }
+    assert_eq!(length(&READ_10), Some(4096));
+    assert_eq!(length(&[0x0A, 0, 0, 16, 0, 0]), Some(256 * 512));
+    assert_eq!(length(&sixteen(0x8F, 0x02, 16, 8)), Some(4096));
+    assert_eq!(
+        length(&sixteen(0x8F, 0x00, 16, 8)),
+        None,
+        "BYTCHK=00b moves nothing"
+    );
+    assert_eq!(length(&sixteen(0x93, 0x00, 16, 8)), Some(512));
+    assert_eq!(length(&[0x41, 0, 0, 0, 0, 1, 0, 0, 4, 0]), Some(512));
+    assert_eq!(length(&sixteen(0x93, 0x01, 16, 8)), None, "NDOB=1 moves nothing");
+    for cdb in [
+        &TEST_UNIT_READY[..],
+        &INQUIRY,
+        &unmap_cdb(24),
+        &[0xC5],
+        &[0x28],
+        &[],
+    ] {
+        assert_eq!(length(cdb), None, "{cdb:02X?}");
+    }
 }
 
 #[test]
