@@ -190,6 +190,43 @@ fn residuals_of_reads_are_told_in_either_phase() {
 }
 
 #[test]
+fn data_that_was_cut_elsewhere_still_tells_its_overflow() {
+    // expected, given to `complete`, what the command is about, status → overflow, underflow, count
+    for (expected, given, length, status, overflow, underflow, count) in [
+        (512u32, 512usize, 1024u64, 0u8, true, false, 512u32),
+        (200, 200, 512, 0, true, false, 312),
+        (0, 0, 512, 0, true, false, 512),
+        (1024, 512, 512, 0, false, true, 512),
+        (512, 512, 512, 0, false, false, 0),
+        (200, 512, 512, 0, true, false, 312),
+        (512, 0, 1024, 2, false, true, 512),
+        (0, 0, 512, 2, false, false, 0),
+    ] {
+        let mut initiator = session(&[]);
+        start(&mut initiator, 5, Direction::Read, expected);
+        initiator.target.set_transfer_length(5, length);
+        let response = ScsiResponse {
+            status,
+            ..good(&pattern(given))
+        };
+        initiator.target.complete(5, response);
+        let pdu = initiator.one();
+        let told = if pdu.opcode() == bhs::ScsiResponse::OPCODE {
+            let header = bhs::ScsiResponse::decode(&pdu.header);
+            (header.overflow, header.underflow, header.residual)
+        } else {
+            let header = bhs::DataIn::decode(&pdu.header);
+            (header.overflow, header.underflow, header.residual)
+        };
+        assert_eq!(
+            told,
+            (overflow, underflow, count),
+            "expected {expected}, given {given} of {length}, status {status}"
+        );
+    }
+}
+
+#[test]
 fn sense_goes_in_a_response_after_the_data() {
     let mut initiator = session(&[]);
     start(&mut initiator, 5, Direction::Read, 1024);

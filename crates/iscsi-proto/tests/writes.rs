@@ -338,6 +338,35 @@ fn every_wrong_data_out_has_its_name() {
 }
 
 #[test]
+fn a_data_sn_that_is_not_due_ends_the_connection() {
+    for (sent, expected) in [
+        (&[27][..], 0),
+        (&[u32::MAX], 0),
+        (&[1, 0], 0),
+        (&[0, 0], 1),
+        (&[0, 2], 1),
+    ] {
+        let mut initiator = session(&[]);
+        write(&mut initiator, 5, 1024, &[]);
+        initiator.target.request_data(5, 1024).unwrap();
+        let r2t = r2t(&initiator.one());
+        let results: Vec<_> = (0..)
+            .zip(sent)
+            .map(|(n, &data_sn)| {
+                let header = data_out(&r2t, data_sn, 512 * n, n == 1);
+                initiator.send(header.encode(), &pattern(512))
+            })
+            .collect();
+        let hole = ProtocolError::DataSequenceHole {
+            expected,
+            received: sent[expected as usize],
+        };
+        assert_eq!(results[expected as usize], Err(hole));
+        assert!(matches!(initiator.event(), Event::Closed(CloseReason::Protocol(e)) if e == hole));
+    }
+}
+
+#[test]
 fn every_wrong_immediate_data_has_its_name() {
     let offence = |pairs: &[(&str, &str)], change: fn(&mut bhs::ScsiCommand), length| {
         let mut initiator = session(pairs);

@@ -23,7 +23,7 @@ impl Connection {
             data_in,
         } = response;
         let available: u64 = data_in.iter().map(|piece| u64::from(len32(piece.len()))).sum();
-        let residual = task.residual(available);
+        let residual = task.residual(available, status == GOOD);
         let length = u32::try_from(available).unwrap_or(u32::MAX).min(task.expected_in);
         let collapse = status == GOOD && sense.is_empty();
         let mut data_pdus = 0;

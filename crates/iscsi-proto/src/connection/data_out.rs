@@ -87,8 +87,10 @@ impl Connection {
         Ok(())
     }
 
-    /// Says how many bytes write command `tag` is about, for the residual count. Without it that is what has
-    /// been asked for, which is the same unless the daemon asks for less because the initiator has less.
+    /// Says how many bytes command `tag` is about, for the residual count. Without it, for a write, that is what
+    /// has been asked for, which is the same unless the daemon asks for less because the initiator has less. For
+    /// a read it is what [`Connection::complete`] is given, which is the same unless that was cut to the expected
+    /// length before; `bytes` counts only when status is GOOD and everything expected is there.
     pub fn set_transfer_length(&mut self, tag: u32, bytes: u64) {
         if let Some(task) = self.tasks.get_mut(&tag) {
             task.transfer_length = Some(bytes);

@@ -133,12 +133,15 @@ impl Residual {
 }
 
 impl Task {
-    /// The residual of a command that ends with `data_in` bytes for the initiator.
-    pub(super) fn residual(&self, data_in: u64) -> Residual {
+    /// The residual of a command that ends with `data_in` bytes for the initiator; `good`: with status GOOD.
+    pub(super) fn residual(&self, data_in: u64, good: bool) -> Residual {
         if self.write {
             Residual::new(self.expected_out, self.transfer_length.unwrap_or(self.requested))
         } else {
-            Residual::new(self.expected_in, data_in)
+            // The initiator gets all it expects: there may have been more before it was cut.
+            let cut = good && data_in >= u64::from(self.expected_in);
+            let uncut = self.transfer_length.filter(|_| cut).unwrap_or(0);
+            Residual::new(self.expected_in, data_in.max(uncut))
         }
     }
 
