@@ -102,6 +102,11 @@ fn the_owner_is_killed_for_good_and_the_standby_takes_over_on_a_verdict() {
     pair.kill9(NodeId::A, Transport);
     pair.kill9(NodeId::A, Stmfd);
     writer.stop().expect("never left without an answer");
+    // While node B still believes in its peer, it refuses: there would be two owners.
+    until(PATIENCE, "node B to notice", || {
+        Ok((pair.b().channel()? != "up").then_some(()))
+    })
+    .expect("noticed");
     pair.b()
         .stmfadm(&["failover", "--force", &unit.guid])
         .expect("a forced switch with a positive verdict");
