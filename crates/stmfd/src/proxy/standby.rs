@@ -230,13 +230,17 @@ impl Proxy {
                 );
             }
             Outcome::Status { status, sense, data } => {
+                // The peer moves at most what the initiator announced; the residual is found here, from the CDB.
+                let transfer_length = (status == Status::Good.code())
+                    .then(|| job.lu.lock().core.transfer_length(&job.cdb))
+                    .flatten();
                 return self.answer(
                     job,
                     Reply {
                         status,
                         sense,
                         data,
-                        ..Reply::default()
+                        transfer_length,
                     },
                 );
             }
