@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 
 /// From accepting or connecting to an authenticated peer.
 pub const HANDSHAKE_DEADLINE: Duration = Duration::from_secs(5);
-/// A write of up to [`WRITE_STEP`] bytes that takes longer ends the connection.
+/// A write of up to 1 MiB that takes longer ends the connection.
 pub const SEND_DEADLINE: Duration = Duration::from_secs(5);
 /// A connection on which nothing arrives for this long is over.
 pub const SILENCE: Duration = Duration::from_secs(5);

@@ -13,7 +13,7 @@ use stmfproxyd::identity;
 use stmfproxyd::pin::{Credentials, Tls};
 use stmfproxyd::session::{Session, proxy_door};
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 #[derive(Default)]
 struct Log {

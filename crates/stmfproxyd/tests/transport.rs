@@ -11,7 +11,7 @@ use stmfproxyd::connection::{Connection, HANDSHAKE_DEADLINE, Poster, Sent};
 use stmfproxyd::frame::MAX_FRAME;
 use stmfproxyd::pin::{Credentials, Tls};
 
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 struct Identity {
     certificate: CertificateDer<'static>,

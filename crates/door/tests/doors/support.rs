@@ -10,7 +10,7 @@ use std::time::Duration;
 use door::{Answer, Attachment, Call, CallError, Door, DoorHandle, Invocation, Reply};
 
 /// Nothing here takes that long; what does is broken.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A process that runs `role`, started from this very program.
 pub(crate) struct Process {
