@@ -39,8 +39,17 @@ pub(crate) fn run(dir: Option<&Path>, transport: TransportName) -> Result<()> {
     packages::ensure()?;
     let bin_dir = build::workspace(Profile::Release)?;
     binaries::use_bin_dir(&bin_dir);
-    let temporary = tempfile::Builder::new().prefix("lintel-check-").tempdir()?;
-    let dir = dir.map_or_else(|| Ok(temporary.path().to_path_buf()), std::path::absolute)?;
+    let mut builder = tempfile::Builder::new();
+    builder.prefix("lintel-check-");
+    // Always a fresh folder: the check starts from nothing, whatever an earlier one left in DIR.
+    let temporary = match dir {
+        Some(dir) => {
+            std::fs::create_dir_all(dir).with_context(|| format!("cannot make {}", dir.display()))?;
+            builder.tempdir_in(std::path::absolute(dir)?)?
+        }
+        None => builder.tempdir()?,
+    };
+    let dir = temporary.path().to_path_buf();
     let transport = relay::transport(transport, temporary.path())?;
     // The verdict of this check's fencing command: the owner was killed by the check itself.
     let options = DaemonOptions {

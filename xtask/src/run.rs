@@ -101,9 +101,14 @@ fn print(pair: &Pair, unit: &Unit, bin_dir: &Path) {
         "  {stmfadm} --control {} list-state",
         pair.b().control().display()
     );
+    let standby = if access(pair.a()) == "standby" {
+        pair.a()
+    } else {
+        pair.b()
+    };
     println!(
         "  {stmfadm} --control {} failover {}",
-        pair.b().control().display(),
+        standby.control().display(),
         unit.guid
     );
     println!("\nCtrl-C ends both nodes.");
