@@ -231,9 +231,11 @@ impl Proxy {
             }
             Outcome::Status { status, sense, data } => {
                 // The peer moves at most what the initiator announced; the residual is found here, from the CDB.
-                let transfer_length = (status == Status::Good.code())
-                    .then(|| job.lu.lock().core.transfer_length(&job.cdb))
-                    .flatten();
+                let moved = job.lu.lock().core.transfer_length(&job.cdb);
+                let transfer_length = moved.filter(|bytes| {
+                    let announced = u64::from(job.expected_out);
+                    status == Status::Good.code() || (announced > 0 && *bytes > announced)
+                });
                 return self.answer(
                     job,
                     Reply {
