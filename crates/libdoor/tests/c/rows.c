@@ -317,6 +317,13 @@ int is_open(int fd) {
     return fcntl(fd, F_GETFD) >= 0;
 }
 
+/* Is it one of temporary_file()? The engine's own descriptors pass through low numbers for a moment. */
+int is_file(int fd) {
+    char path[64], target[64] = "";
+    snprintf(path, sizeof path, "/proc/self/fd/%d", fd);
+    return readlink(path, target, sizeof target - 1) > 0 && strncmp(target, "/memfd:row", 10) == 0;
+}
+
 int open_count(void) {
     DIR *list = opendir("/proc/self/fd");
     int count = 0;

@@ -145,6 +145,7 @@ void interrupt(struct caller *caller);
 /* Helpers for arguments. */
 door_arg_t arg_of(const void *data, size_t size, void *rbuf, size_t rsize);
 int is_open(int fd);
+int is_file(int fd); /* open, and one of temporary_file() */
 int open_count(void); /* descriptors open in this process */
 /* A regular file that exists while the process runs. */
 int temporary_file(void);

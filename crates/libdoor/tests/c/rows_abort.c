@@ -195,7 +195,7 @@ static void return_to_nobody(void *cookie, char *argp, size_t size, door_desc_t 
 
 static void check_released(void *cookie, char *argp, size_t size, door_desc_t *dp, uint_t n) {
     if (shared->number[1] != 0 && shared->calls == 1) {
-        CHECK(!is_open((int)shared->number[1]));
+        CHECK(!is_file((int)shared->number[1]));
         CHECK(is_open((int)shared->number[2]));
     }
     return_to_nobody(cookie, argp, size, dp, n);
