@@ -85,14 +85,7 @@ impl Commands {
         if self.target.reserve(&mut job) {
             self.go_on(connection, job);
         } else {
-            respond(
-                connection,
-                command.tag,
-                Reply {
-                    status: Status::TaskSetFull.code(),
-                    ..Reply::default()
-                },
-            );
+            respond(connection, command.tag, Reply::status(Status::TaskSetFull));
         }
     }
 
@@ -119,16 +112,7 @@ impl Commands {
             Err(error) => {
                 tracing::debug!(tag, ?error, "data-out cannot be collected");
                 job.answered_here();
-                let sense = Sense::INVALID_FIELD_IN_CDB.encode();
-                respond(
-                    connection,
-                    tag,
-                    Reply {
-                        status: Status::CheckCondition.code(),
-                        sense,
-                        ..Reply::default()
-                    },
-                );
+                respond(connection, tag, Reply::check(Sense::INVALID_FIELD_IN_CDB));
             }
         }
     }

@@ -29,7 +29,7 @@ use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
-use stmf_core::{AccessState, Guid};
+use stmf_core::{AccessState, Guid, PortIdentity};
 use tracing::{debug, warn};
 use upcalls::Upcalls;
 
@@ -311,12 +311,16 @@ impl Proxy {
     }
 
     fn local_ports(&self) -> Vec<PortRecord> {
-        let port = self.target.port();
-        vec![PortRecord {
-            name: port.name.clone(),
-            relative_target_port: port.relative_target_port,
-            node: port.node,
-        }]
+        vec![port_record(&self.target.port())]
+    }
+}
+
+/// A target port as the peer is told about it.
+fn port_record(port: &PortIdentity) -> PortRecord {
+    PortRecord {
+        name: port.name.clone(),
+        relative_target_port: port.relative_target_port,
+        node: port.node,
     }
 }
 

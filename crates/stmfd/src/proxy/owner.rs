@@ -194,10 +194,7 @@ impl Proxy {
         if self.target.reserve(&mut job) {
             self.target.drive(job);
         } else {
-            job.answer(Reply {
-                status: Status::TaskSetFull.code(),
-                ..Reply::default()
-            });
+            job.answer(Reply::status(Status::TaskSetFull));
         }
     }
 

@@ -89,13 +89,11 @@ impl Session {
         self.door.info().ok().and_then(|info| info.target)
     }
 
-    /// Ends the session; true for the one caller that does it.
-    pub(super) fn close(&self) -> bool {
-        let first = !self.over.swap(true, Ordering::AcqRel);
-        if first {
+    /// Ends the session.
+    pub(super) fn close(&self) {
+        if !self.over.swap(true, Ordering::AcqRel) {
             self.own.revoke();
         }
-        first
     }
 
     /// Calls the transport's door with one message.
@@ -105,7 +103,6 @@ impl Session {
         }
         match self.door.call_with(Call::new(message).deadline(UPCALL_DEADLINE)) {
             Ok(answer) => {
-                let extra = answer.data().len();
                 let (data, descriptors) = answer.into_parts();
                 if !descriptors.is_empty() {
                     warn!(
@@ -122,7 +119,7 @@ impl Session {
                     }
                     Err(_) => {
                         warn!(
-                            bytes = extra,
+                            bytes = data.len(),
                             "the transport's door answered with something else than 4 bytes"
                         );
                         Sent::Failed

@@ -1,11 +1,11 @@
 //! The standby side: commands of this node's initiators, executed by the peer.
 
 use super::session::Sent;
-use super::{Proxy, lock, now, one_more};
+use super::{Proxy, lock, now, one_more, port_record};
 use crate::target::{Function, Job, Lu, Nexus, Reply};
 use proxy_proto::{
-    Channel, Message, NewTask, Outcome, PortRecord, Refusal, Requester, RequesterConfig, RequesterEvent,
-    TaskAttribute, TaskManagementFunction, TaskRefused,
+    Channel, Message, NewTask, Outcome, Refusal, Requester, RequesterConfig, RequesterEvent, TaskAttribute,
+    TaskManagementFunction, TaskRefused,
 };
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -64,7 +64,7 @@ impl Proxy {
             guid: *job.lu.guid.as_bytes(),
             lun: job.lun.encode(),
             initiator: job.nexus.initiator.clone(),
-            port: port_record(&job.nexus),
+            port: port_record(&job.nexus.port),
             session: job.nexus.id.0,
             cdb: job.cdb.to_vec(),
             attribute: TaskAttribute::from_number(job.attribute).unwrap_or_default(),
@@ -83,13 +83,7 @@ impl Proxy {
             Err(error @ (TaskRefused::Full | TaskRefused::TooMuchData)) => {
                 drop(standby);
                 debug!(?error, "command not sent to the peer");
-                self.fail(
-                    job,
-                    Reply {
-                        status: Status::TaskSetFull.code(),
-                        ..Reply::default()
-                    },
-                );
+                self.fail(job, Reply::status(Status::TaskSetFull));
             }
         }
     }
@@ -158,7 +152,7 @@ impl Proxy {
             Function::ClearTaskSet => TaskManagementFunction::ClearTaskSet,
             Function::AbortTask(_) | Function::AbortTaskSet => return then(),
         };
-        let origin = (nexus.initiator.clone(), port_record(nexus), nexus.id.0);
+        let origin = (nexus.initiator.clone(), port_record(&nexus.port), nexus.id.0);
         let mut standby = lock(&self.standby);
         let guid = *lu.guid.as_bytes();
         let task = standby
@@ -253,10 +247,7 @@ impl Proxy {
                 Channel::Up => Channel::Grace,
                 other => other,
             }),
-            Outcome::Refused(Refusal::QueueFull) => Reply {
-                status: Status::TaskSetFull.code(),
-                ..Reply::default()
-            },
+            Outcome::Refused(Refusal::QueueFull) => Reply::status(Status::TaskSetFull),
             Outcome::Refused(Refusal::NotOwner | Refusal::Busy | Refusal::UnknownLogicalUnit) => {
                 return self.try_again(job, transition());
             }
@@ -289,14 +280,6 @@ impl Proxy {
     }
 }
 
-fn port_record(nexus: &Nexus) -> PortRecord {
-    PortRecord {
-        name: nexus.port.name.clone(),
-        relative_target_port: nexus.port.relative_target_port,
-        node: nexus.port.node,
-    }
-}
-
 /// NOT READY, asymmetric access state transition or standby: said before anything was executed.
 fn is_turned_away(status: u8, sense: &[u8]) -> bool {
     let decoded = Sense::decode(sense);
@@ -313,26 +296,15 @@ fn channel_reply(channel: Channel) -> Reply {
 }
 
 fn busy() -> Reply {
-    Reply {
-        status: Status::Busy.code(),
-        ..Reply::default()
-    }
+    Reply::status(Status::Busy)
 }
 
 /// 02/04/0C: LOGICAL UNIT NOT ACCESSIBLE, TARGET PORT IN UNAVAILABLE STATE.
 fn not_ready() -> Reply {
-    check(Sense::UNAVAILABLE)
+    Reply::check(Sense::UNAVAILABLE)
 }
 
 /// 02/04/0A: LOGICAL UNIT NOT ACCESSIBLE, ASYMMETRIC ACCESS STATE TRANSITION.
 fn transition() -> Reply {
-    check(Sense::TRANSITION)
-}
-
-fn check(sense: Sense) -> Reply {
-    Reply {
-        status: Status::CheckCondition.code(),
-        sense: sense.encode(),
-        ..Reply::default()
-    }
+    Reply::check(Sense::TRANSITION)
 }

@@ -8,7 +8,7 @@ use crate::proxy::PeerTask;
 use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Instant;
-use stmf_core::{Command, Lun, PairView, TaskId};
+use stmf_core::{Command, Lun, PairView, Sense, Status, TaskId};
 use tokio::sync::mpsc::UnboundedSender;
 
 /// What goes back to whoever sent the command.
@@ -22,6 +22,24 @@ pub(crate) struct Reply {
     pub(crate) data: Vec<Bytes>,
     /// Bytes of data-out the CDB asked for, if none were collected because the initiator announced too few.
     pub(crate) transfer_length: Option<u64>,
+}
+
+impl Reply {
+    /// A status alone.
+    pub(crate) fn status(status: Status) -> Self {
+        Self {
+            status: status.code(),
+            ..Self::default()
+        }
+    }
+
+    /// CHECK CONDITION with this sense.
+    pub(crate) fn check(sense: Sense) -> Self {
+        Self {
+            sense: sense.encode(),
+            ..Self::status(Status::CheckCondition)
+        }
+    }
 }
 
 /// Where a command came from and its answer goes to.
