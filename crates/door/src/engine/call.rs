@@ -12,8 +12,8 @@ use std::time::Instant;
 use super::claimed::{exports_of, substitute};
 use super::client::{self, ClientLink, Parcel, Taken, Target, has_hung_up, split};
 use super::layout::{
-    ARGUMENT_BYTES, CHUNK_BYTES, INLINE_BYTES, Lane, NO_RESULTS, PARKED, PLACE_STREAM, Progress, STARVES,
-    WINDOW_BYTES, small,
+    ARGUMENT_BYTES, CHUNK_BYTES, DOZES, INLINE_BYTES, Lane, NO_RESULTS, PARKED, PLACE_STREAM, Progress,
+    STARVES, WINDOW_BYTES, small,
 };
 use super::spin::{Spin, published_cpu};
 use super::undertaker;
@@ -173,20 +173,22 @@ fn try_call(
     lane.handle().store(handle, Ordering::Relaxed);
     lane.request_len().store(len as u64, Ordering::Relaxed);
     lane.req().store(seq, Ordering::Release);
-    let rung = Cell::new(lane.attending().load(Ordering::Relaxed) as usize != pool + 1);
-    if rung.get() {
-        link.ring(pool, index);
+    // A thread that attends to the lane looks by itself.
+    let attended = lane.attending().load(Ordering::Relaxed) as usize == pool + 1;
+    if !attended {
+        summon(link, index, pool);
     }
+    let summoned = Cell::new(!attended);
 
     let patience = Patience {
         deadline: request.deadline,
         interruptible: request.interruptible,
     };
     let answered = || lane.rep().load(Ordering::Acquire) == seq;
-    // That a thread attends to the lane was a hint: before sleeping, make sure.
+    // What was read of it may have been old: before sleeping, make sure.
     let ring = || {
-        if !rung.replace(true) && lane.acc().load(Ordering::Acquire) != seq {
-            link.ring(pool, index);
+        if !summoned.replace(true) && lane.acc().load(Ordering::Acquire) != seq {
+            summon(link, index, pool);
         }
     };
     while supplied < len && !answered() {
@@ -494,6 +496,24 @@ fn eat(
         }
     }
     Ok(())
+}
+
+/// Sees to it that a server thread looks at the lane, after a request was posted on it.
+///
+/// A thread that attends to a lane looks at it once more after it has said that it does not any more.
+fn summon(link: &ClientLink, index: usize, pool: usize) {
+    let lane = link.lane(index);
+    let attention = small(pool) + 1;
+    fence(Ordering::SeqCst);
+    let mut attending = lane.attending().load(Ordering::Relaxed);
+    if attending == attention | DOZES {
+        feed(lane);
+        fence(Ordering::SeqCst);
+        attending = lane.attending().load(Ordering::Relaxed);
+    }
+    if attending & !DOZES != attention {
+        link.ring(pool, index);
+    }
 }
 
 /// Wakes a server thread that waits for this client.

@@ -5,7 +5,8 @@
 //!
 //! ```text
 //! header  +256  pending   u64 per pool, a bit per lane        client sets, server clears
-//!         +1024 attending u32 per lane: pool + 1 of a thread that spins on it, else 0        server
+//!         +1024 attending u32 per lane: pool + 1 of a thread that keeps to it, else 0; and
+//!                   whether that thread sleeps                                             server
 //! lane    +0    request   req flags ndesc cpu handle len  inline[96]                          client
 //!         +128  reply     rep status ndesc cpu len place  inline[96]                          server
 //!         +256  accepted  acc                                                                 server
@@ -51,6 +52,8 @@ const _: () = assert!(PENDING + POOLS * 8 <= ATTENDING && ATTENDING + LANES * 4 
 pub(crate) const NO_RESULTS: u32 = 1;
 /// In `place`: the result streams through the window.
 pub(crate) const PLACE_STREAM: u32 = 1;
+/// In `attending`: the thread does not look, it sleeps on `feed`.
+pub(crate) const DOZES: u32 = 1 << 31;
 /// In `sleep`: the caller sleeps on `tick`.
 pub(crate) const SLEEPS: u32 = 1;
 /// In `sleep`: the caller sleeps on the link's socket.
@@ -99,7 +102,7 @@ impl<'a> Lane<'a> {
             .double_word(HEADER_BYTES + self.index * LANE_BYTES + offset)
     }
 
-    /// Pool + 1 of a server thread that spins on this lane; a hint.
+    /// Pool + 1 of a server thread that keeps to this lane, and [`DOZES`]; a hint.
     #[inline]
     pub(crate) fn attending(self) -> &'a AtomicU32 {
         self.memory.word(ATTENDING + 4 * self.index)
@@ -237,7 +240,7 @@ impl<'a> Lane<'a> {
         self.double_word(520)
     }
 
-    /// What a starving server sleeps on.
+    /// What a starving or dozing server thread sleeps on.
     #[inline]
     pub(crate) fn feed(self) -> &'a AtomicU32 {
         self.word(528)

@@ -2,11 +2,11 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering, fence};
 use std::sync::{Arc, Mutex};
 
 use super::internal::InternalFd;
-use super::layout::{LANES, LINK_BYTES, Lane, POLLS, POOLS, SLEEPS, small};
+use super::layout::{DOZES, LANES, LINK_BYTES, Lane, POLLS, POOLS, SLEEPS, small};
 use super::object::{DoorObject, Export, lock};
 use super::pool::Pool;
 use super::undertaker;
@@ -56,7 +56,16 @@ pub(crate) struct LaneState {
     pub(crate) transfer: Mutex<Option<Transfer>>,
     /// The thread that runs the procedure, if it can be cancelled, and the request.
     pub(crate) running: Mutex<Option<(u64, u32)>>,
+    /// See [`ServerLink::rouse`].
+    doze: AtomicU8,
 }
+
+/// In `doze`: nobody sleeps on the lane.
+const AWAKE: u8 = 0;
+/// In `doze`: the thread that holds the lane sleeps until its client calls.
+const DOZING: u8 = 1;
+/// In `doze`: that thread is wanted elsewhere.
+const ROUSED: u8 = 2;
 
 /// An argument that arrives in pieces.
 #[derive(Debug)]
@@ -133,7 +142,7 @@ impl ServerLink {
 
     /// Marks the link dead and takes its bells down. The kernel tells the client when the socket is closed.
     pub(crate) fn kill(&self) {
-        self.dead.store(true, Ordering::Release);
+        self.dead.store(true, Ordering::SeqCst);
         let bells = std::mem::take(&mut *lock(&self.bells));
         for (pool, bell) in &bells {
             pool.remove_link(self.key, bell);
@@ -146,6 +155,7 @@ impl ServerLink {
                 undertaker::bury_all(transfer.fds);
             }
         }
+        (0..LANES).for_each(|index| self.rouse(index));
         // The client must not wait for a server that no longer listens to it.
         let _ = rustix::net::shutdown(&self.socket, rustix::net::Shutdown::Both);
     }
@@ -197,6 +207,67 @@ impl ServerLink {
     #[inline]
     pub(crate) fn is_busy(&self, index: usize) -> bool {
         self.lanes[index].busy.load(Ordering::Acquire)
+    }
+
+    // ---- Dozing: a thread that holds a lane sleeps until its client calls ------------------------------------------------
+
+    /// The thread that holds the lane is about to sleep on it.
+    pub(crate) fn lie_down(&self, index: usize) {
+        self.lanes[index].doze.store(DOZING, Ordering::SeqCst);
+    }
+
+    /// Sleeps until the client of a lane calls, or [`rouse`](Self::rouse) says otherwise. True if there is work. `attention` is what the
+    /// client is told, without [`DOZES`].
+    pub(crate) fn doze(&self, index: usize, attention: u32) -> bool {
+        let (lane, state) = (self.lane(index), &self.lanes[index]);
+        let word = lane.feed().load(Ordering::SeqCst);
+        lane.attending().store(attention | DOZES, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
+        loop {
+            if self.has_work(index) {
+                break;
+            }
+            if self.is_dead() || state.doze.load(Ordering::SeqCst) != DOZING {
+                break;
+            }
+            let slept =
+                rustix::thread::futex::wait(lane.feed(), rustix::thread::futex::Flags::empty(), word, None);
+            if slept != Err(rustix::io::Errno::INTR) {
+                break;
+            }
+        }
+        lane.attending().store(attention, Ordering::SeqCst);
+        self.has_work(index)
+    }
+
+    /// The thread has got up.
+    pub(crate) fn get_up(&self, index: usize) {
+        self.lanes[index].doze.store(AWAKE, Ordering::SeqCst);
+    }
+
+    /// Makes the thread that dozes on a lane, if one does, get up. All sleepers are woken: the client could be sleeping there to take the wake away.
+    pub(crate) fn rouse(&self, index: usize) {
+        let doze = &self.lanes[index].doze;
+        if doze
+            .compare_exchange(DOZING, ROUSED, Ordering::SeqCst, Ordering::SeqCst)
+            .is_ok()
+        {
+            self.feed_all(index);
+        }
+    }
+
+    /// Makes a thread that dozes on a lane look for work.
+    pub(crate) fn shake(&self, index: usize) {
+        if self.lanes[index].doze.load(Ordering::SeqCst) == DOZING {
+            self.feed_all(index);
+        }
+    }
+
+    fn feed_all(&self, index: usize) {
+        let feed = self.lane(index).feed();
+        feed.fetch_add(1, Ordering::SeqCst);
+        let all = i32::MAX.cast_unsigned();
+        let _ = rustix::thread::futex::wake(feed, rustix::thread::futex::Flags::empty(), all);
     }
 
     /// Publishes that request `seq` has been answered, and wakes the client if it sleeps.

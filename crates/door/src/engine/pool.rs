@@ -36,6 +36,9 @@ pub struct Pool {
     idle: AtomicUsize,
     /// Threads that wait: they hear the bells.
     waiting: AtomicUsize,
+    /// Lanes on which threads doze that do not hear the bells; as many as `dozing` says.
+    dozers: Mutex<VecDeque<(Arc<ServerLink>, usize)>>,
+    dozing: AtomicUsize,
     links: Mutex<HashMap<u64, Arc<ServerLink>>>,
     door: OnceLock<Weak<DoorObject>>,
 }
@@ -55,6 +58,8 @@ impl Pool {
             queued: AtomicUsize::new(0),
             idle: AtomicUsize::new(0),
             waiting: AtomicUsize::new(0),
+            dozers: Mutex::default(),
+            dozing: AtomicUsize::new(0),
             links: Mutex::default(),
             door: OnceLock::new(),
         }))
@@ -138,9 +143,9 @@ impl Pool {
             tv_nsec: 0,
         };
         let outcome = if wait {
-            self.waiting.fetch_add(1, Ordering::Relaxed);
+            self.waiting.fetch_add(1, Ordering::SeqCst);
             let outcome = epoll::wait(&self.epoll, &mut events[..], None);
-            self.waiting.fetch_sub(1, Ordering::Relaxed);
+            self.waiting.fetch_sub(1, Ordering::SeqCst);
             outcome
         } else {
             epoll::wait(&self.epoll, &mut events[..], Some(&zero))
@@ -163,7 +168,58 @@ impl Pool {
     /// A thread stops waiting; true if it was the last one.
     #[inline]
     pub(crate) fn thread_busy(&self) -> bool {
+        // Somebody must hear the bells. Whoever takes the last listener away gets one out of its doze.
+        if self.dozing.load(Ordering::SeqCst) > 0 && self.waiting.load(Ordering::SeqCst) == 0 {
+            self.recall();
+        }
         self.idle.fetch_sub(1, Ordering::AcqRel) == 1
+    }
+
+    /// Lets a thread doze on the lane it holds, as long as another one hears the bells; false if none does.
+    pub(crate) fn begin_doze(&self, link: &Arc<ServerLink>, index: usize) -> bool {
+        if self.is_deaf() || self.has_queued() {
+            return false;
+        }
+        link.lie_down(index);
+        let mut dozers = lock(&self.dozers);
+        dozers.push_back((Arc::clone(link), index));
+        self.dozing.fetch_add(1, Ordering::SeqCst);
+        drop(dozers);
+        if self.waiting.load(Ordering::SeqCst) == 0 {
+            // The last listener has gone meanwhile, and may not have seen this thread lie down.
+            self.end_doze(link, index);
+            return false;
+        }
+        true
+    }
+
+    /// The thread that dozed on a lane is up; true if it was [recalled](Self::recall).
+    pub(crate) fn end_doze(&self, link: &Arc<ServerLink>, index: usize) -> bool {
+        let mut dozers = lock(&self.dozers);
+        let at = dozers
+            .iter()
+            .position(|(other, lane)| *lane == index && Arc::ptr_eq(other, link));
+        if let Some(at) = at {
+            dozers.remove(at);
+            self.dozing.fetch_sub(1, Ordering::SeqCst);
+        }
+        drop(dozers);
+        link.get_up(index);
+        at.is_none()
+    }
+
+    /// Calls the thread that has dozed longest back to the bells.
+    #[cold]
+    fn recall(&self) {
+        let mut dozers = lock(&self.dozers);
+        let dozer = dozers.pop_front();
+        if dozer.is_some() {
+            self.dozing.fetch_sub(1, Ordering::SeqCst);
+        }
+        drop(dozers);
+        if let Some((link, index)) = dozer {
+            link.rouse(index);
+        }
     }
 
     /// True if no thread would hear a bell now.

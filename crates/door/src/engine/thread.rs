@@ -25,6 +25,11 @@ pub(crate) const PATIENCE: Duration = Duration::from_micros(200);
 /// How long a thread may stay with one client while no other hears the bells.
 const STICKY: Duration = Duration::from_micros(50);
 
+/// Calls in a row after which a thread that has nothing to do sleeps on its client's lane and not with the pool …
+const DOZE_AFTER: u32 = 8;
+/// … and after it was called back from such a sleep.
+const DOZE_AFTER_RECALL: u32 = 256;
+
 /// The engine is not, or no longer, there for this thread: it belongs to the parent of a forked child.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stopped;
@@ -67,6 +72,11 @@ pub struct ServerThread {
     lease_pool: Option<Arc<Pool>>,
     remembered: Option<Remembered>,
     sticky_since: Instant,
+    /// Invocations in a row from the lane that is held, or was held last.
+    streak: u32,
+    /// How long a streak has to be to be worth a doze.
+    doze_after: u32,
+    last_lane: (u64, usize),
     buffer: Buffer,
     spin: Spin,
     escape: Escape,
@@ -113,6 +123,9 @@ impl ServerThread {
             lease_pool: None,
             remembered: None,
             sticky_since: Instant::now(),
+            streak: 0,
+            doze_after: DOZE_AFTER,
+            last_lane: (0, 0),
             buffer: Buffer::new(),
             spin: Spin::default(),
             escape: Escape::new(),
@@ -208,6 +221,7 @@ impl ServerThread {
             if link.is_busy(index) {
                 // Its owner looks again when it lets go. But the client may have given up.
                 cancel_if_asked(link, index);
+                link.shake(index);
             }
             if mine.is_none() {
                 mine = Some(Work::Lane(Arc::clone(link), index));
@@ -244,7 +258,6 @@ impl ServerThread {
         } else {
             let peer = lane.client_cpu().load(Ordering::Relaxed);
             if !lease.announced
-                && !link.has_work(index)
                 && let Some(number) = link.pool_index(pool)
             {
                 lane.attending().store(small(number) + 1, Ordering::Release);
@@ -252,11 +265,32 @@ impl ServerThread {
             }
             self.spin.until(SERVER_BUDGET, peer, || link.has_work(index))
         };
-        if ready {
+        if ready || (!others && self.doze(pool, &mut lease)) {
             return Some(self.take(pool, lease));
         }
         self.put_down(lease);
         None
+    }
+
+    /// Sleeps on the lane held, where its client can wake this thread with less ado than through the pool; true if there is work then. Only after
+    /// a streak of calls, and only while other threads hear the bells.
+    fn doze(&mut self, pool: &Arc<Pool>, lease: &mut Lease) -> bool {
+        let Some(number) = (self.streak >= self.doze_after)
+            .then(|| lease.link.pool_index(pool))
+            .flatten()
+        else {
+            return false;
+        };
+        if !pool.begin_doze(&lease.link, lease.index) {
+            return false;
+        }
+        lease.announced = true;
+        let work = lease.link.doze(lease.index, small(number) + 1);
+        if pool.end_doze(&lease.link, lease.index) && !work {
+            self.streak = 0;
+            self.doze_after = DOZE_AFTER_RECALL;
+        }
+        work
     }
 
     /// Lets a lane go. If a request comes at the same moment, and nobody else takes it, holds it again.
@@ -479,6 +513,13 @@ impl ServerThread {
         if !door.attributes().contains(Attributes::NO_CANCEL) {
             *lock(&lease.link.lanes[lease.index].running) = Some((self.token, seq));
         }
+        let lane = (lease.link.key, lease.index);
+        self.streak = if lane == self.last_lane {
+            self.streak.saturating_add(1)
+        } else {
+            0
+        };
+        self.last_lane = lane;
         Claimed::call(
             door,
             Origin {

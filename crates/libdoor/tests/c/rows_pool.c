@@ -533,6 +533,43 @@ static void row_099(void) {
     finish(&server);
 }
 
+/* Holds on to calls of call_in_thread() until told; echoes others at once. */
+static void echo_or_wait(void *cookie, char *argp, size_t arg_size, door_desc_t *dp, uint_t n_desc) {
+    if (arg_size == 1 && *argp == 'c')
+        echo_when_told(cookie, argp, arg_size, dp, n_desc);
+    echo(cookie, argp, arg_size, dp, n_desc);
+}
+
+static void serve_two(int control) {
+    int door = door_xcreate(echo_or_wait, NULL, DOOR_NO_DEPLETION_CB, xcreate_thread, NULL, &xcookie, 2);
+    CHECK(door >= 0);
+    give_fd(control, door);
+    until_closed(control);
+}
+
+/* A thread that has served one client over and over sleeps close to it; it must come when it is wanted elsewhere. */
+static void row_950(void) {
+    SAME(setenv("DOORS_SPIN", "0", 1), 0);
+    struct peer server = serve(serve_two);
+    char request = 'e', reply[8];
+    for (uint32_t round = 1; round <= 20; round++) {
+        for (int i = 0; i < 40; i++) {
+            door_arg_t arg = arg_of(&request, 1, reply, sizeof reply);
+            SAME(door_call(server.door, &arg), 0);
+        }
+        struct caller first, second;
+        call_in_thread(&first, server.door, -1, -1);
+        call_in_thread(&second, server.door, -1, -1);
+        await(0, 2 * round); /* both run at the same time */
+        post(1);
+        join_caller(&first);
+        join_caller(&second);
+        CHECK(first.result == 0 && second.result == 0);
+        shared->event[1] = 0;
+    }
+    finish(&server);
+}
+
 static void serve_growing(int control) {
     int door = door_xcreate(echo_when_told, NULL, 0, xcreate_thread, NULL, &xcookie, 1);
     CHECK(door >= 0);
@@ -573,5 +610,5 @@ const struct row rows_pool[] = {
     {77, row_077}, {78, row_078}, {79, row_079}, {80, row_080}, {81, row_081}, {82, row_082},   {83, row_083},
     {84, row_084}, {85, row_085}, {86, row_086}, {87, row_087}, {88, row_088}, {89, row_089},   {90, row_090},
     {91, row_091}, {92, row_092}, {93, row_093}, {94, row_094}, {95, row_095}, {96, row_096},   {97, row_097},
-    {98, row_098}, {99, row_099}, {100, row_100}, {173, row_173}, {0, NULL},
+    {98, row_098}, {99, row_099}, {100, row_100}, {173, row_173}, {950, row_950}, {0, NULL},
 };

@@ -126,3 +126,8 @@ fn dr_100_xcreate_pool_grows_through_its_own_function() {
 fn dr_173_last_parked_thread_serves_first() {
     row(173);
 }
+
+#[test]
+fn a_thread_that_dozes_for_one_client_serves_another() {
+    row(950);
+}
