@@ -10,6 +10,7 @@ use crate::descriptor::ReceivedDescriptor;
 use crate::engine::{self, AttachOptions, Claimed, Credentials, DoorSpec};
 use crate::error::{AttachError, CredentialError};
 use crate::info::{Attributes, DoorInfo, Limits};
+use crate::statistics::Statistics;
 use crate::workers;
 
 /// What runs for each invocation: a closure, and another for the unreferenced invocation.
@@ -52,6 +53,14 @@ impl Door {
     /// Those of the system.
     pub fn info(&self) -> io::Result<DoorInfo> {
         engine::info(self.fd.as_fd())
+    }
+
+    /// What the door has been doing.
+    ///
+    /// # Errors
+    /// `EBADF` in a forked child once the server is gone.
+    pub fn statistics(&self) -> io::Result<Statistics> {
+        engine::statistics(self.fd.as_fd(), None)
     }
 
     /// Ends the door: invocations that run are finished, calls that come later, or have not been taken yet, are refused.

@@ -11,6 +11,7 @@ use crate::descriptor::ReceivedDescriptor;
 use crate::engine::{self, CallRequest, DeadDoor, ReplySink, Target, VecSink};
 use crate::error::{CallError, NotADoor};
 use crate::info::DoorInfo;
+use crate::statistics::Statistics;
 
 /// A descriptor that refers to a door, ready to be called from any number of threads.
 #[derive(Debug)]
@@ -109,6 +110,22 @@ impl DoorHandle {
     /// Those of the system; a revoked or dead door still answers.
     pub fn info(&self) -> io::Result<DoorInfo> {
         engine::info(self.fd.as_fd())
+    }
+
+    /// Like [`info`](Self::info), of a server that may not answer: gives up after `patience`.
+    ///
+    /// # Errors
+    /// `TimedOut` if the server did not answer in time; else those of the system.
+    pub fn info_within(&self, patience: Duration) -> io::Result<DoorInfo> {
+        engine::info_by(self.fd.as_fd(), Instant::now().checked_add(patience))
+    }
+
+    /// What the door has been doing. Every holder may ask; the server answers without running anything of the application's.
+    ///
+    /// # Errors
+    /// `EBADF` if the server is gone, `TimedOut` if it did not answer within `patience`.
+    pub fn statistics(&self, patience: Duration) -> io::Result<Statistics> {
+        engine::statistics(self.fd.as_fd(), Instant::now().checked_add(patience))
     }
 
     /// The descriptor behind the handle.

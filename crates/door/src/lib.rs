@@ -42,6 +42,7 @@ mod door;
 mod error;
 mod handle;
 mod info;
+mod statistics;
 mod sys;
 mod workers;
 
@@ -54,3 +55,4 @@ pub use engine::Credentials;
 pub use error::{AttachError, CallError, CredentialError, NotADoor};
 pub use handle::{Answer, Call, DoorHandle};
 pub use info::{Attributes, DoorInfo, Limits};
+pub use statistics::{Histogram, Statistics};

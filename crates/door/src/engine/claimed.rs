@@ -11,6 +11,7 @@ use super::link::new_memfd;
 use super::object::{DoorObject, Reference, lock};
 use super::server;
 use super::spin::{SERVER_BUDGET, Spin, published_cpu};
+use super::stats::Timed;
 use super::thread::{Lease, PATIENCE, Remembered, sleep_on};
 use super::wire::{Note, NoteKind, Status};
 use super::{Credentials, identity, undertaker};
@@ -40,7 +41,8 @@ pub(crate) struct Origin {
     pub(crate) lease: Lease,
     pub(crate) seq: u32,
     pub(crate) flags: u32,
-    pub(crate) remembered: Option<Remembered>,
+    pub(crate) remembered: Remembered,
+    pub(crate) timed: Option<Timed>,
 }
 
 /// Why an answer was not sent. Except after `NoCaller` the invocation is still to be answered.
@@ -248,6 +250,11 @@ impl Claimed {
             return;
         }
         if self.origin.is_some() {
+            if self.is_cancelled() {
+                self.door.stats.error(Status::Interrupted);
+            } else {
+                self.door.stats.procedure_failed();
+            }
             self.complete(Status::Interrupted, &[], 0);
         } else {
             self.finished = true;
@@ -284,11 +291,18 @@ impl Claimed {
         // What was not taken is closed before the caller goes on.
         undertaker::bury_all(std::mem::take(&mut self.fds));
         self.door.end();
+        origin.remembered.tally.end(data.len());
+        if descriptors > 0 {
+            self.door.stats.descriptors_out(descriptors);
+        }
+        if let Some(timed) = origin.timed {
+            self.door.stats.timed(timed);
+        }
         lease.link.complete(lease.index, *seq);
         if streams {
             origin.stream(data, made);
         }
-        self.remembered = origin.remembered;
+        self.remembered = Some(origin.remembered);
         self.lease = Some(origin.lease);
     }
 }

@@ -17,9 +17,10 @@ use super::object::lock;
 use super::server::{server_id_of, socket_pair};
 use super::spin::Spin;
 use super::wait::Patience;
-use super::wire::{Answer, Note, NoteKind, Request, RequestKind};
+use super::wire::{Answer, Counters, Note, NoteKind, Request, RequestKind};
 use crate::error::CallError;
 use crate::info::{Attributes, DoorInfo};
+use crate::statistics::Statistics;
 use crate::sys::fork::PerProcess;
 use crate::sys::memory::Shared;
 use crate::sys::{fork, socket};
@@ -554,6 +555,28 @@ fn ask(
     theirs: OwnedFd,
     patience: Patience,
 ) -> Result<(Answer, Vec<OwnedFd>), CallError> {
+    let mut record = [0; Answer::BYTES];
+    let received = exchange(fd, request, ours, theirs, patience, &mut record)?;
+    let answer = (received.len == Answer::BYTES)
+        .then(|| Answer::decode(&record))
+        .flatten();
+    let answer = answer.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))?;
+    match answer.error {
+        0 => Ok((answer, received.fds)),
+        error if error.cast_signed() == libc::EAGAIN => Err(CallError::Again),
+        error => Err(io::Error::from_raw_os_error(error.cast_signed()).into()),
+    }
+}
+
+/// Sends a request over a door, and receives whatever record comes back.
+fn exchange(
+    fd: BorrowedFd<'_>,
+    request: &Request,
+    ours: &OwnedFd,
+    theirs: OwnedFd,
+    patience: Patience,
+    record: &mut [u8],
+) -> Result<socket::Received, CallError> {
     loop {
         match socket::send(fd, &request.encode(), &[theirs.as_fd()], None) {
             Ok(()) => break,
@@ -573,28 +596,16 @@ fn ask(
         }
     }
     drop(theirs);
-    let mut record = [0; Answer::BYTES];
-    let received = loop {
-        match socket::receive(ours.as_fd(), &mut record) {
-            Ok(received) => break received,
+    loop {
+        match socket::receive(ours.as_fd(), record) {
+            Ok(received) if received.len == 0 => return Err(CallError::Revoked),
+            Ok(received) => return Ok(received),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 wait_for(ours.as_fd(), PollFlags::IN, patience)?;
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(_) => return Err(CallError::Revoked),
         }
-    };
-    if received.len == 0 {
-        return Err(CallError::Revoked);
-    }
-    let answer = (received.len == Answer::BYTES)
-        .then(|| Answer::decode(&record))
-        .flatten();
-    let answer = answer.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))?;
-    match answer.error {
-        0 => Ok((answer, received.fds)),
-        error if error.cast_signed() == libc::EAGAIN => Err(CallError::Again),
-        error => Err(io::Error::from_raw_os_error(error.cast_signed()).into()),
     }
 }
 
@@ -624,7 +635,7 @@ pub(crate) fn path_changed(fd: BorrowedFd<'_>) -> Result<(), CallError> {
 }
 
 /// What the door behind `fd` says about itself. A dead one says no more than what the kernel remembers.
-pub(crate) fn info(fd: BorrowedFd<'_>) -> io::Result<DoorInfo> {
+pub(crate) fn info(fd: BorrowedFd<'_>, patience: Patience) -> io::Result<DoorInfo> {
     if server_id_of(fd).is_none() {
         return Err(io::Error::from_raw_os_error(libc::EBADF));
     }
@@ -637,7 +648,7 @@ pub(crate) fn info(fd: BorrowedFd<'_>) -> io::Result<DoorInfo> {
         pools: 0,
         token: [0; 16],
     };
-    match ask(fd, &request, &ours, theirs, Patience::ENDLESS) {
+    match ask(fd, &request, &ours, theirs, patience) {
         Ok((answer, _)) => {
             let mut info = answer.info;
             // The kernel's word, as seen from this process's own namespace; and a stranger's door is not ours.
@@ -658,4 +669,28 @@ pub(crate) fn info(fd: BorrowedFd<'_>) -> io::Result<DoorInfo> {
         }),
         Err(error) => Err(error.into()),
     }
+}
+
+/// What the door behind `fd` has been doing.
+pub(crate) fn statistics(fd: BorrowedFd<'_>, patience: Patience) -> io::Result<Statistics> {
+    let gone = || io::Error::from_raw_os_error(libc::EBADF);
+    server_id_of(fd).ok_or_else(gone)?;
+    if let Some(export) = super::server::own_door(fd) {
+        return Ok(export.door.statistics());
+    }
+    let (ours, theirs) = socket_pair()?;
+    let request = Request {
+        kind: RequestKind::Statistics,
+        pools: 0,
+        token: [0; 16],
+    };
+    let mut record = [0; Counters::BYTES];
+    let received = match exchange(fd, &request, &ours, theirs, patience, &mut record) {
+        Err(CallError::Revoked) => return Err(gone()),
+        outcome => outcome?,
+    };
+    let counters = (received.len == Counters::BYTES)
+        .then(|| Counters::decode(&record))
+        .flatten();
+    counters.ok_or_else(|| io::ErrorKind::InvalidData.into())
 }

@@ -9,6 +9,7 @@ use super::internal::InternalFd;
 use super::layout::{DOZES, LANES, LINK_BYTES, Lane, POLLS, POOLS, SLEEPS, small};
 use super::object::{DoorObject, Export, lock};
 use super::pool::Pool;
+use super::stats::Client;
 use super::undertaker;
 use super::wire::{Note, NoteKind};
 use crate::sys::memory::{Buffer, Shared};
@@ -82,7 +83,14 @@ pub(crate) struct Transfer {
 /// Doors this client may call, by handle.
 #[derive(Debug, Default)]
 struct Table {
-    entries: Vec<(u32, Option<Arc<Export>>)>,
+    entries: Vec<(u32, Option<Known>)>,
+}
+
+/// An export this client has made known.
+#[derive(Debug)]
+struct Known {
+    export: Arc<Export>,
+    _counted: Client,
 }
 
 /// Descriptors that came ahead of their request.
@@ -433,8 +441,9 @@ impl ServerLink {
         let (pool, bell) = self.bell_of(export.door.pool(), known)?;
         let mut table = lock(&self.table);
         let entries = &mut table.entries;
-        let same = |entry: &(u32, Option<Arc<Export>>)| {
-            entry.1.as_ref().is_some_and(|known| known.key == export.key)
+        let same = |entry: &(u32, Option<Known>)| {
+            let known = entry.1.as_ref();
+            known.is_some_and(|known| known.export.key == export.key)
         };
         let index = match entries.iter().position(same) {
             Some(index) => index,
@@ -450,7 +459,10 @@ impl ServerLink {
                     entries.push((0, None));
                 }
                 entries[index].0 = entries[index].0.wrapping_add(1);
-                entries[index].1 = Some(Arc::clone(export));
+                entries[index].1 = Some(Known {
+                    export: Arc::clone(export),
+                    _counted: Client::new(&export.door),
+                });
                 self.version.fetch_add(1, Ordering::Release);
                 index
             }
@@ -499,17 +511,17 @@ impl ServerLink {
         let index = usize::try_from(handle & 0xFFFF_FFFF).ok()?;
         let table = lock(&self.table);
         let (generation, export) = table.entries.get(index)?;
-        let export = export
+        let known = export
             .as_ref()
             .filter(|_| u64::from(*generation) == handle >> 32)?;
-        Some(Arc::clone(&export.door))
+        Some(Arc::clone(&known.export.door))
     }
 
     /// Forgets an export whose last holder has gone.
     pub(crate) fn remove_export(&self, key: u64) {
         let mut table = lock(&self.table);
         for entry in &mut table.entries {
-            if entry.1.as_ref().is_some_and(|export| export.key == key) {
+            if entry.1.as_ref().is_some_and(|known| known.export.key == key) {
                 entry.1 = None;
                 self.version.fetch_add(1, Ordering::Release);
             }

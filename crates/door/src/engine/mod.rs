@@ -61,6 +61,7 @@ mod path;
 mod pool;
 mod server;
 mod spin;
+mod stats;
 mod thread;
 mod undertaker;
 mod wait;
@@ -72,6 +73,9 @@ use std::io;
 use std::os::fd::{BorrowedFd, OwnedFd, RawFd};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Instant;
+
+use wait::Patience;
 
 pub use call::{
     CallFailure, CallReply, CallRequest, DescriptorCheck, ReplySink, call, call_target, forget,
@@ -86,6 +90,7 @@ pub use thread::{ServerThread, Stopped, set_cancel_hook};
 
 pub use crate::error::{AttachError, CallError, CredentialError};
 pub use crate::info::{Attributes, DoorInfo, Limits};
+pub use crate::statistics::{Histogram, Statistics};
 pub use crate::sys::memory::{Source, VecSink};
 
 /// Greatest number of descriptors with a call or a reply.
@@ -155,7 +160,23 @@ pub fn is_door(fd: BorrowedFd<'_>) -> bool {
 /// # Errors
 /// `EBADF` not a door.
 pub fn info(fd: BorrowedFd<'_>) -> io::Result<DoorInfo> {
-    client::info(fd)
+    client::info(fd, Patience::ENDLESS)
+}
+
+/// Like [`info`], for doors of servers that may not answer: gives up at `deadline`.
+///
+/// # Errors
+/// `EBADF` not a door; `TimedOut`.
+pub fn info_by(fd: BorrowedFd<'_>, deadline: Option<Instant>) -> io::Result<DoorInfo> {
+    client::info(fd, Patience::until(deadline))
+}
+
+/// What the door has been doing. Works for any holder, and for revoked doors.
+///
+/// # Errors
+/// `EBADF` not a door, or its server is gone; `TimedOut` if the server does not answer by `deadline`.
+pub fn statistics(fd: BorrowedFd<'_>, deadline: Option<Instant>) -> io::Result<Statistics> {
+    client::statistics(fd, Patience::until(deadline))
 }
 
 /// Revokes a door of this process. Does not close `fd`.

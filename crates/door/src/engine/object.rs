@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 use super::internal::InternalFd;
 use super::pool::{Pool, Work};
+use super::stats::DoorStats;
 use crate::info::{Attributes, DoorInfo, Limits};
+use crate::statistics::Statistics;
 
 /// Locks a mutex whose data stays sound even if a thread died while it held it.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -26,6 +28,7 @@ pub(crate) struct DoorObject {
     pub(crate) unique: OnceLock<u64>,
     references: Mutex<References>,
     counts: bool,
+    pub(crate) stats: DoorStats,
 }
 
 impl std::fmt::Debug for DoorObject {
@@ -90,6 +93,7 @@ impl DoorObject {
             unique: OnceLock::new(),
             references: Mutex::new(References::default()),
             counts,
+            stats: DoorStats::default(),
         })
     }
 
@@ -159,6 +163,21 @@ impl DoorObject {
         }
     }
 
+    /// What the door has been doing.
+    pub(crate) fn statistics(&self) -> Statistics {
+        let references = lock(&self.references);
+        let (exports, paths) = (references.exports.into(), references.paths.into());
+        drop(references);
+        let (threads, idle) = self.pool().threads();
+        Statistics {
+            exports,
+            paths,
+            threads: threads as u64,
+            threads_idle: idle.min(threads) as u64,
+            ..self.stats.read()
+        }
+    }
+
     pub(crate) fn reference_added(&self, kind: Reference) {
         *lock(&self.references).of(kind) += 1;
     }
@@ -200,6 +219,7 @@ impl DoorObject {
             return false;
         }
         references.active += 1;
+        self.stats.unreferenced();
         true
     }
 

@@ -34,6 +34,8 @@ pub struct Pool {
     queued: AtomicUsize,
     /// Threads that wait, or look for work: whoever takes the last one away has depleted the pool.
     idle: AtomicUsize,
+    /// Threads that serve this pool, idle or not.
+    threads: AtomicUsize,
     /// Threads that wait: they hear the bells.
     waiting: AtomicUsize,
     /// Lanes on which threads doze that do not hear the bells; as many as `dozing` says.
@@ -57,6 +59,7 @@ impl Pool {
             queue: Mutex::default(),
             queued: AtomicUsize::new(0),
             idle: AtomicUsize::new(0),
+            threads: AtomicUsize::new(0),
             waiting: AtomicUsize::new(0),
             dozers: Mutex::default(),
             dozing: AtomicUsize::new(0),
@@ -158,6 +161,24 @@ impl Pool {
             }
             Err(errno) => Err(errno.into()),
         }
+    }
+
+    /// A thread comes to serve this pool.
+    pub(crate) fn thread_joined(&self) {
+        self.threads.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// A thread that had joined leaves.
+    pub(crate) fn thread_left(&self) {
+        self.threads.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Number of threads, and of those that are idle.
+    pub(crate) fn threads(&self) -> (usize, usize) {
+        (
+            self.threads.load(Ordering::Relaxed),
+            self.idle.load(Ordering::Relaxed),
+        )
     }
 
     #[inline]

@@ -17,7 +17,7 @@ use super::object::{DoorObject, Export, Reference, lock};
 use super::path::Listener;
 use super::pool::{Pool, Work};
 use super::undertaker;
-use super::wire::{Answer, Request, RequestKind};
+use super::wire::{Answer, Counters, Request, RequestKind};
 use crate::info::Attributes;
 use crate::sys::fork::PerProcess;
 use crate::sys::process::{self, Ids};
@@ -419,6 +419,10 @@ impl Server {
                 reply(&socket, &answer, &sent)
             }
             RequestKind::Info => reply(&socket, &answer, &sent),
+            RequestKind::Statistics => {
+                let counters = Counters::encode(&export.door.statistics());
+                socket::send(socket.as_fd(), &counters, &[], None)
+            }
             RequestKind::PathChanged => {
                 self.check_paths();
                 reply(&socket, &answer, &sent)

@@ -13,6 +13,7 @@ use super::object::{DoorObject, lock};
 use super::pool::{Pool, Work};
 use super::server::{self, Server};
 use super::spin::{Escape, SERVER_BUDGET, Spin, published_cpu};
+use super::stats::{Sampler, Tally};
 use super::undertaker;
 use super::wire::Status;
 use crate::info::Attributes;
@@ -60,6 +61,22 @@ pub(crate) struct Remembered {
     handle: u64,
     version: u32,
     pub(crate) door: Arc<DoorObject>,
+    /// Where this thread counts what the door does.
+    pub(crate) tally: Arc<Tally>,
+}
+
+impl Remembered {
+    /// A memory of the door alone, which no look-up finds: links are numbered from 1.
+    #[cold]
+    fn without_link(door: &Arc<DoorObject>) -> Self {
+        Self {
+            link_key: 0,
+            handle: 0,
+            version: 0,
+            door: Arc::clone(door),
+            tally: door.stats.tally(),
+        }
+    }
 }
 
 /// One thread that serves invocations.
@@ -80,6 +97,7 @@ pub struct ServerThread {
     buffer: Buffer,
     spin: Spin,
     escape: Escape,
+    sampler: Sampler,
 }
 
 impl std::fmt::Debug for ServerThread {
@@ -129,6 +147,7 @@ impl ServerThread {
             buffer: Buffer::new(),
             spin: Spin::default(),
             escape: Escape::new(),
+            sampler: Sampler::default(),
         })
     }
 
@@ -170,6 +189,7 @@ impl ServerThread {
         {
             let wanted = Arc::clone(wanted);
             self.let_go();
+            wanted.thread_joined();
             self.lease_pool = Some(wanted);
         }
         // Taken out for the time being, so that it can be used beside `self`.
@@ -241,6 +261,7 @@ impl ServerThread {
                 announced: false,
             });
             self.sticky_since = Instant::now();
+            self.sampler.woken();
         }
     }
 
@@ -309,8 +330,11 @@ impl ServerThread {
 
     /// Lets everything go before serving another pool.
     fn let_go(&mut self) {
-        if let (Some(lease), Some(pool)) = (self.lease.take(), &self.lease_pool) {
-            lease.abandon(pool);
+        if let Some(pool) = self.lease_pool.take() {
+            if let Some(lease) = self.lease.take() {
+                lease.abandon(&pool);
+            }
+            pool.thread_left();
         }
     }
 
@@ -349,7 +373,10 @@ impl ServerThread {
 
         let door = match self.look_up(&lease.link, handle) {
             Ok(door) => door,
-            Err(status) => return Taken::Answered(refuse(lease, seq, status, descriptors)),
+            Err(status) => {
+                refuse_lane(&lease.link, lease.index, seq, status, descriptors);
+                return Taken::Answered(lease);
+            }
         };
         if !Arc::ptr_eq(door.pool(), pool) {
             // Another pool serves this door, and this thread must not.
@@ -361,13 +388,13 @@ impl ServerThread {
         }
         lane.acc().store(seq, Ordering::Release);
         if lane.cancel().load(Ordering::Acquire) == seq {
-            return Taken::Answered(refuse(lease, seq, Status::Interrupted, descriptors));
+            return Taken::Answered(refuse(&door, lease, seq, Status::Interrupted, descriptors));
         }
         if let Err(status) = check(&door, len, descriptors) {
-            return Taken::Answered(refuse(lease, seq, status, descriptors));
+            return Taken::Answered(refuse(&door, lease, seq, status, descriptors));
         }
         let Ok(len) = usize::try_from(len) else {
-            return Taken::Answered(refuse(lease, seq, Status::ArgumentTooLarge, descriptors));
+            return Taken::Answered(refuse(&door, lease, seq, Status::ArgumentTooLarge, descriptors));
         };
         let fds = if descriptors == 0 {
             Vec::new()
@@ -375,10 +402,10 @@ impl ServerThread {
             match lease.link.take_descriptors(lease.index, seq, descriptors) {
                 Ok(fds) => fds,
                 Err(Missing::NoRoom) => {
-                    return Taken::Answered(refuse(lease, seq, Status::OutOfDescriptors, 0));
+                    return Taken::Answered(refuse(&door, lease, seq, Status::OutOfDescriptors, 0));
                 }
                 Err(Missing::NotSent) => {
-                    return Taken::Answered(refuse(lease, seq, Status::ArgumentTooLarge, 0));
+                    return Taken::Answered(refuse(&door, lease, seq, Status::ArgumentTooLarge, 0));
                 }
             }
         };
@@ -386,7 +413,7 @@ impl ServerThread {
         if len > 0 && buffer.reserve(len).is_err() {
             self.buffer = buffer;
             undertaker::bury_all(fds);
-            return Taken::Answered(refuse(lease, seq, Status::NoMemory, 0));
+            return Taken::Answered(refuse(&door, lease, seq, Status::NoMemory, 0));
         }
         if len <= ARGUMENT_BYTES {
             if len > 0 {
@@ -441,7 +468,7 @@ impl ServerThread {
             Fetched::Failed(status) => status,
         };
         undertaker::bury_all(transfer.fds);
-        Taken::Answered(refuse(lease, transfer.seq, status, 0))
+        Taken::Answered(refuse(&transfer.door, lease, transfer.seq, status, 0))
     }
 
     /// Copies what the client has put into the window, as long as it keeps coming.
@@ -510,6 +537,20 @@ impl ServerThread {
         fds: Vec<OwnedFd>,
     ) -> Claimed {
         door.begin();
+        // An argument that was put aside may be for another door than the last one: remember that without a link.
+        let remembered = self
+            .remembered
+            .take()
+            .filter(|remembered| Arc::ptr_eq(&remembered.door, &door))
+            .unwrap_or_else(|| Remembered::without_link(&door));
+        remembered.tally.begin(len);
+        if !fds.is_empty() {
+            door.stats.descriptors_in(fds.len());
+        }
+        let timed = self.sampler.choose();
+        if timed.is_some() {
+            door.stats.look();
+        }
         if !door.attributes().contains(Attributes::NO_CANCEL) {
             *lock(&lease.link.lanes[lease.index].running) = Some((self.token, seq));
         }
@@ -526,7 +567,8 @@ impl ServerThread {
                 lease,
                 seq,
                 flags,
-                remembered: self.remembered.take(),
+                remembered,
+                timed,
             },
             buffer,
             len,
@@ -552,11 +594,13 @@ impl ServerThread {
                     version,
                     link_key: link.key,
                     door: Arc::clone(&door),
+                    tally: door.stats.tally(),
                 });
                 door
             }
         };
         if door.is_revoked() {
+            door.stats.error(Status::Revoked);
             Err(Status::Revoked)
         } else {
             Ok(door)
@@ -599,7 +643,8 @@ fn check(door: &DoorObject, len: u64, descriptors: usize) -> Result<(), Status> 
 
 /// Answers request `seq` of a lane that is held, without running anything.
 #[cold]
-fn refuse(lease: Lease, seq: u32, status: Status, descriptors: usize) -> Lease {
+fn refuse(door: &DoorObject, lease: Lease, seq: u32, status: Status, descriptors: usize) -> Lease {
+    door.stats.error(status);
     refuse_lane(&lease.link, lease.index, seq, status, descriptors);
     lease
 }
@@ -622,9 +667,10 @@ pub(crate) fn refuse_if_revoked(link: &Arc<ServerLink>, index: usize) -> bool {
     let seq = lane.req().load(Ordering::Acquire);
     let door = link.resolve(lane.handle().load(Ordering::Relaxed));
     let parked = link.lanes[index].parked.load(Ordering::Acquire);
-    if parked || !door.is_some_and(|door| door.is_revoked()) {
+    let Some(door) = door.filter(|door| !parked && door.is_revoked()) else {
         return false;
-    }
+    };
+    door.stats.error(Status::Revoked);
     refuse_lane(
         link,
         index,

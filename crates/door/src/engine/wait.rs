@@ -44,6 +44,14 @@ impl Patience {
         deadline: None,
         interruptible: false,
     };
+
+    /// For questions that may be given up.
+    pub(crate) fn until(deadline: Option<Instant>) -> Self {
+        Self {
+            deadline,
+            interruptible: false,
+        }
+    }
 }
 
 /// Waits until `ready`. `before_sleep` runs once, before the thread sleeps for the first time.

@@ -1,6 +1,7 @@
 //! The records of the control sockets. All little-endian and of fixed size; anything else is refused.
 
 use crate::info::{Attributes, DoorInfo, Limits};
+use crate::statistics::{Histogram, Statistics};
 
 const MAGIC: u32 = 0x4E_4C_52_44; // "DRLN"
 /// Changes whenever a record or the memory layout does.
@@ -17,6 +18,8 @@ pub(crate) enum RequestKind {
     Info = 3,
     /// The file at the door's path has changed.
     PathChanged = 4,
+    /// Tell what the door has been doing; answered with a [`Counters`] record.
+    Statistics = 5,
 }
 
 /// A record over a door descriptor.
@@ -45,6 +48,7 @@ impl Request {
             2 => RequestKind::Attach,
             3 => RequestKind::Info,
             4 => RequestKind::PathChanged,
+            5 => RequestKind::Statistics,
             _ => return None,
         };
         Some(Self {
@@ -119,6 +123,75 @@ impl Answer {
             handle,
             token,
             info,
+        })
+    }
+}
+
+/// The server's answer to [`RequestKind::Statistics`]: numbers of 8 bytes, in the order of [`Counters::FIELDS`], then the classes
+/// of the histogram.
+pub(crate) struct Counters;
+
+impl Counters {
+    /// Changes whenever the fields or the classes do.
+    const EDITION: u32 = 1;
+    const FIELDS: usize = 17;
+    pub(crate) const BYTES: usize = 16 + 8 * (Self::FIELDS + Histogram::CLASSES);
+
+    pub(crate) fn encode(told: &Statistics) -> [u8; Self::BYTES] {
+        let mut out = Writer::<{ Self::BYTES }>::new();
+        out.head(0x8001).u32(Self::EDITION).u32(0);
+        let fields: [u64; Self::FIELDS] = [
+            told.calls,
+            told.running,
+            told.most_running,
+            told.refused,
+            told.revoked,
+            told.aborted,
+            told.failed,
+            told.bytes_in,
+            told.bytes_out,
+            told.descriptors_in,
+            told.descriptors_out,
+            told.unreferenced,
+            told.threads,
+            told.threads_idle,
+            told.exports,
+            told.clients,
+            told.paths,
+        ];
+        for word in fields.iter().chain(&told.run_time.classes) {
+            out.u64(*word);
+        }
+        out.done()
+    }
+
+    pub(crate) fn decode(record: &[u8]) -> Option<Statistics> {
+        let mut record = Reader::of::<{ Self::BYTES }>(record)?;
+        if (record.head()?, record.u32()) != (0x8001, Self::EDITION) {
+            return None;
+        }
+        let _ = record.u32();
+        Some(Statistics {
+            calls: record.u64(),
+            running: record.u64(),
+            most_running: record.u64(),
+            refused: record.u64(),
+            revoked: record.u64(),
+            aborted: record.u64(),
+            failed: record.u64(),
+            bytes_in: record.u64(),
+            bytes_out: record.u64(),
+            descriptors_in: record.u64(),
+            descriptors_out: record.u64(),
+            unreferenced: record.u64(),
+            threads: record.u64(),
+            threads_idle: record.u64(),
+            exports: record.u64(),
+            clients: record.u64(),
+            paths: record.u64(),
+            run_time: Histogram {
+                classes: std::array::from_fn(|_| record.u64()),
+            },
         })
     }
 }
@@ -335,6 +408,51 @@ mod tests {
             len: 4,
         };
         assert_eq!(Note::decode(&note.encode()), Some(note));
+    }
+
+    #[test]
+    fn counters_survive_the_wire_and_their_places_are_pinned() {
+        let mut classes = [0; Histogram::CLASSES];
+        classes[0] = 18;
+        classes[Histogram::CLASSES - 1] = 19;
+        let told = Statistics {
+            calls: 1,
+            running: 2,
+            most_running: 3,
+            refused: 4,
+            revoked: 5,
+            aborted: 6,
+            failed: 7,
+            bytes_in: 8,
+            bytes_out: 9,
+            descriptors_in: 10,
+            descriptors_out: 11,
+            unreferenced: 12,
+            threads: 13,
+            threads_idle: 14,
+            exports: 15,
+            clients: 16,
+            paths: u64::MAX,
+            run_time: Histogram { classes },
+        };
+        let bytes = Counters::encode(&told);
+        assert_eq!(bytes.len(), 1176);
+        assert_eq!(
+            &bytes[..16],
+            b"DRLN\x01\x00\x01\x80\x01\x00\x00\x00\x00\x00\x00\x00"
+        );
+        let word = |at: usize| u64::from_le_bytes(bytes[at..at + 8].try_into().unwrap());
+        for field in 0..16 {
+            assert_eq!(word(16 + 8 * field), field as u64 + 1);
+        }
+        assert_eq!((word(144), word(152), word(1168)), (u64::MAX, 18, 19));
+        assert_eq!(Counters::decode(&bytes), Some(told));
+        assert_eq!(Counters::decode(&bytes[..1175]), None);
+        for byte in 0..12 {
+            let mut bad = bytes;
+            bad[byte] ^= 0x40;
+            assert_eq!(Counters::decode(&bad), None, "byte {byte}");
+        }
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod fork;
 mod hostile;
 mod identity;
 mod paths;
+mod statistics;
 mod stress;
 mod support;
 mod unreferenced;
