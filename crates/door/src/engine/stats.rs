@@ -4,9 +4,10 @@
 //! counts the door's calls in words of its own; what happens rarely is counted in words all share. The clock is read for calls
 //! that had to wake a thread, which cost microseconds anyway, and for one in [`PERIOD`] of the others.
 
+use std::num::NonZeroU64;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
-use std::time::Instant;
+use std::time::Duration;
 
 use super::object::lock;
 use super::wire::Status;
@@ -75,11 +76,32 @@ impl Tally {
     }
 }
 
-/// When a call that is timed began, and how many calls it stands for.
+/// When a call that is timed began, in nanoseconds of the monotonic clock, and in the lowest bit whether it stands for [`PERIOD`] calls
+/// or for itself. One word, because it travels with every invocation, timed or not.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Timed {
-    start: Instant,
-    weight: u32,
+pub(crate) struct Timed(NonZeroU64);
+
+impl Timed {
+    fn now(stands_for_many: bool) -> Option<Self> {
+        NonZeroU64::new(now_ns() << 1 | u64::from(stands_for_many)).map(Self)
+    }
+
+    fn weight(self) -> u64 {
+        if self.0.get() & 1 == 1 { PERIOD.into() } else { 1 }
+    }
+
+    fn elapsed(self) -> Duration {
+        // Compared as they are kept: without the highest bit.
+        Duration::from_nanos((now_ns() << 1).wrapping_sub(self.0.get() & !1) >> 1)
+    }
+}
+
+fn now_ns() -> u64 {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
+    now.tv_sec
+        .cast_unsigned()
+        .wrapping_mul(1_000_000_000)
+        .wrapping_add(now.tv_nsec.cast_unsigned())
 }
 
 /// Chooses the calls of a thread that are timed.
@@ -99,19 +121,22 @@ impl Sampler {
     /// To be asked once per call.
     #[inline]
     pub(crate) fn choose(&mut self) -> Option<Timed> {
-        let weight = if self.woken {
+        self.passed += 1;
+        if self.passed < PERIOD && !self.woken {
+            return None;
+        }
+        self.chosen()
+    }
+
+    #[cold]
+    fn chosen(&mut self) -> Option<Timed> {
+        if self.woken {
             self.woken = false;
-            1
-        } else {
-            self.passed += 1;
-            if self.passed < PERIOD {
-                return None;
-            }
-            self.passed = 0;
-            PERIOD
-        };
-        let start = Instant::now();
-        Some(Timed { start, weight })
+            self.passed -= 1;
+            return Timed::now(false);
+        }
+        self.passed = 0;
+        Timed::now(true)
     }
 }
 
@@ -204,8 +229,8 @@ impl DoorStats {
         let classes = self
             .run_time
             .get_or_init(|| Box::new([const { AtomicU64::new(0) }; Histogram::CLASSES]));
-        let class = Histogram::class_of(timed.start.elapsed());
-        classes[class].fetch_add(u64::from(timed.weight), Ordering::Relaxed);
+        let class = Histogram::class_of(timed.elapsed());
+        classes[class].fetch_add(timed.weight(), Ordering::Relaxed);
     }
 
     /// What has been counted here; of pool and references nothing is known.
@@ -306,12 +331,12 @@ mod tests {
         let weights = |sampler: &mut Sampler| -> u64 {
             (0..calls)
                 .filter_map(|_| sampler.choose())
-                .map(|timed| u64::from(timed.weight))
+                .map(Timed::weight)
                 .sum()
         };
         assert_eq!(weights(&mut sampler), calls);
         sampler.woken();
-        assert_eq!(sampler.choose().map(|timed| timed.weight), Some(1));
+        assert_eq!(sampler.choose().map(Timed::weight), Some(1));
         assert_eq!(weights(&mut sampler), calls);
     }
 }
