@@ -311,6 +311,9 @@ impl ServerThread {
             self.streak = 0;
             self.doze_after = DOZE_AFTER_RECALL;
         }
+        if work {
+            self.sampler.woken();
+        }
         work
     }
 
