@@ -43,6 +43,16 @@ pub(crate) enum Profile {
     Release,
 }
 
+impl Profile {
+    /// Where cargo puts what it builds.
+    fn folder(self) -> &'static str {
+        match self {
+            Self::Dev => "debug",
+            Self::Release => "release",
+        }
+    }
+}
+
 /// Builds every program and library; gives the folder they are in.
 pub(crate) fn workspace(profile: Profile) -> Result<PathBuf> {
     let mut command = cargo();
@@ -51,11 +61,34 @@ pub(crate) fn workspace(profile: Profile) -> Result<PathBuf> {
         command.arg("--release");
     }
     passed(command, "cargo build")?;
-    Ok(target_dir()?.join(if profile == Profile::Release {
-        "release"
-    } else {
-        "debug"
-    }))
+    Ok(target_dir()?.join(profile.folder()))
+}
+
+/// Builds one package; gives the folder its programs and libraries are in.
+pub(crate) fn package(name: &str, profile: Profile) -> Result<PathBuf> {
+    let mut command = cargo();
+    command.args(["build", "--package", name]);
+    if profile == Profile::Release {
+        command.arg("--release");
+    }
+    passed(command, "cargo build")?;
+    Ok(target_dir()?.join(profile.folder()))
+}
+
+/// Builds `call-bench` in its own workspace, with or without the peers of doors; gives its path.
+pub(crate) fn call_bench(peers: bool) -> Result<PathBuf> {
+    let mut command = cargo();
+    command
+        .current_dir(root().join("benchmarks"))
+        .args(["build", "--release", "--locked"]);
+    if peers {
+        command.args(["--features", "peers"]);
+    }
+    // Beside the main workspace's, so that both are found and cleaned in one place.
+    let target = target_dir()?.join("benchmarks");
+    command.arg("--target-dir").arg(&target);
+    passed(command, "cargo build in benchmarks/")?;
+    Ok(target.join("release/call-bench"))
 }
 
 /// `cargo test` of the whole workspace with the programs of `bin_dir`.

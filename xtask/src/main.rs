@@ -40,13 +40,10 @@ enum Task {
     },
     /// Installs missing system packages, builds, and runs every test.
     Test,
-    /// Measures doors and iSCSI next to their peers, as ratios from one run.
+    /// Measures doors and iSCSI next to their peers, as ratios from one run; without a name, both.
     Bench {
-        /// Rounds per measurement; the median counts.
-        #[arg(long, default_value_t = 5)]
-        rounds: u32,
         #[command(subcommand)]
-        inner: Option<bench::Inner>,
+        which: Option<bench::Which>,
     },
     /// Lists the rows of the specification with the test that covers each; fails on a required row without one.
     Spec {
@@ -78,11 +75,7 @@ fn main() -> ExitCode {
             transport,
         } => run::run(dir, transport),
         Task::Test => test::run(),
-        Task::Bench { rounds, inner: None } => bench::run(rounds),
-        Task::Bench {
-            rounds,
-            inner: Some(inner),
-        } => bench::run_inner(rounds, inner),
+        Task::Bench { which } => bench::run(which),
         Task::Spec { all } => spec::run(all),
     };
     match done {

@@ -3,13 +3,11 @@
 //! Rounds are interleaved (one short measurement of each kind, then again), because the machine's mood changes by the
 //! minute: trust the ratios, not the times.
 
-mod door_call;
+mod doors;
 mod iscsi;
 mod load;
-mod ping_pong;
 mod report;
 
-use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context as _, Result, bail};
@@ -20,30 +18,41 @@ use crate::build::{self, Profile};
 use crate::packages;
 use report::Report;
 
-/// Parts of a benchmark that run as processes of their own.
+/// The benchmarks.
 #[derive(Debug, Clone, Subcommand)]
-#[command(hide = true)]
-pub(crate) enum Inner {
-    /// The measurement itself, in the release build.
+pub(crate) enum Which {
+    /// Calls through doors, next to their limits and to other ways to call.
+    Doors(doors::Options),
+    /// Random reads over iSCSI, next to another target, and through the standby node.
+    Iscsi {
+        /// Rounds per measurement; the median counts.
+        #[arg(long, default_value_t = 5)]
+        rounds: u32,
+    },
+    /// `iscsi` itself, in the release build.
     #[command(hide = true)]
-    Measure,
-    /// The answering side of the shared-memory ping-pong.
-    #[command(hide = true)]
-    AnswerSharedMemory { file: PathBuf },
-    /// The answering side of the Unix-socket ping-pong.
-    #[command(hide = true)]
-    AnswerSocket { path: PathBuf },
-    /// A door server whose procedure does nothing.
-    #[command(hide = true)]
-    AnswerDoor { path: PathBuf },
+    MeasureIscsi { rounds: u32 },
+}
+
+/// Runs one benchmark, or all.
+pub(crate) fn run(which: Option<Which>) -> Result<()> {
+    match which {
+        Some(Which::Doors(options)) => doors::run(&options),
+        Some(Which::Iscsi { rounds }) => run_iscsi(rounds),
+        Some(Which::MeasureIscsi { rounds }) => measure_iscsi(rounds.max(1)),
+        None => {
+            run_iscsi(5)?;
+            doors::run(&doors::Options::default())
+        }
+    }
 }
 
 /// Builds in release mode and measures there.
-pub(crate) fn run(rounds: u32) -> Result<()> {
+fn run_iscsi(rounds: u32) -> Result<()> {
     packages::ensure()?;
     let bin_dir = build::workspace(Profile::Release)?;
     let mut command = Command::new(bin_dir.join("xtask"));
-    command.args(["bench", "--rounds", &rounds.to_string(), "measure"]);
+    command.args(["bench", "measure-iscsi", &rounds.to_string()]);
     command.env(binaries::BIN_DIR_VARIABLE, &bin_dir);
     let status = command
         .status()
@@ -54,22 +63,11 @@ pub(crate) fn run(rounds: u32) -> Result<()> {
     Ok(())
 }
 
-/// One of the inner processes.
-pub(crate) fn run_inner(rounds: u32, inner: Inner) -> Result<()> {
-    match inner {
-        Inner::Measure => measure(rounds.max(1)),
-        Inner::AnswerSharedMemory { file } => ping_pong::answer_shared_memory(&file),
-        Inner::AnswerSocket { path } => ping_pong::answer_socket(&path),
-        Inner::AnswerDoor { path } => door_call::answer(&path),
-    }
-}
-
-fn measure(rounds: u32) -> Result<()> {
+fn measure_iscsi(rounds: u32) -> Result<()> {
     let mut report = Report::default();
-    door_call::measure(rounds, &mut report)?;
     iscsi::measure(rounds, &mut report)?;
     report.print();
-    let path = build::target_dir()?.join("bench.tsv");
+    let path = build::target_dir()?.join("bench-iscsi.tsv");
     report.write(&path)?;
     println!("\nwritten to {}", path.display());
     Ok(())

@@ -1,0 +1,4 @@
+//! What is measured.
+
+pub(crate) mod c;
+pub(crate) mod rust;
