@@ -65,6 +65,11 @@ fn run(claimed: &mut Claimed) -> bool {
         Ok(()) | Err(FinishError::NoCaller) => true,
         // The caller wanted no results, or they cannot be sent: it learns that the procedure ran.
         Err(FinishError::TooBig) => claimed.finish(&[], &[]).is_ok(),
-        Err(FinishError::OutOfDescriptors | FinishError::BadDescriptor | FinishError::Os(_)) => false,
+        // Whichever of the two has no room for them.
+        Err(FinishError::OutOfDescriptors) => {
+            claimed.finish_without_descriptors();
+            true
+        }
+        Err(FinishError::BadDescriptor | FinishError::Os(_)) => false,
     }
 }

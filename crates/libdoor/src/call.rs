@@ -56,11 +56,8 @@ fn call(d: c_int, params: *mut DoorArg) -> Result<(), Errno> {
         // What the door itself refuses comes first, doors.md §3.4.1.
         Err(errno) => return Err(refusal(door, given.data_size, given.desc_num).unwrap_or(errno)),
     };
-    if outgoing.len() > 0 {
-        if let Some(errno) = refusal(door, given.data_size, given.desc_num) {
-            return Err(errno);
-        }
-        outgoing.check()?;
+    if !outgoing.is_sound() {
+        return Err(refusal(door, given.data_size, given.desc_num).unwrap_or_else(|| outgoing.spoil()));
     }
     let borrowed;
     let descriptors: &[BorrowedFd<'_>] = if outgoing.len() == 0 {

@@ -41,25 +41,25 @@ impl Outgoing {
         Ok(Self { entries })
     }
 
-    /// Checks entry after entry as if each were sent in turn. On `EINVAL` every entry marked for release is closed,
-    /// doors.md §7.1.
-    pub(crate) fn check(&self) -> Result<(), Errno> {
-        for (i, entry) in self.entries.iter().enumerate() {
+    /// True if every entry could be sent if each were sent in turn.
+    pub(crate) fn is_sound(&self) -> bool {
+        self.entries.iter().enumerate().all(|(i, entry)| {
             let released_before = |earlier: &DoorDesc| {
                 earlier.attributes & DOOR_RELEASE != 0 && earlier.descriptor == entry.descriptor
             };
-            if entry.attributes & DOOR_DESCRIPTOR == 0
-                || !is_open(entry.descriptor)
-                || self.entries[..i].iter().any(released_before)
-            {
-                self.release();
-                return Err(Errno(libc::EINVAL));
-            }
-        }
-        Ok(())
+            entry.attributes & DOOR_DESCRIPTOR != 0
+                && is_open(entry.descriptor)
+                && !self.entries[..i].iter().any(released_before)
+        })
     }
 
-    /// The descriptors, for the engine. Only after [`check`](Self::check).
+    /// An array that is not sound has been processed: every entry marked for release is closed, doors.md §7.1.
+    pub(crate) fn spoil(&self) -> Errno {
+        self.release();
+        Errno(libc::EINVAL)
+    }
+
+    /// The descriptors, for the engine. Only if they are [sound](Self::is_sound).
     pub(crate) fn borrowed(&self) -> Vec<BorrowedFd<'_>> {
         self.entries
             .iter()
@@ -72,11 +72,14 @@ impl Outgoing {
 
     /// Closes what the application marked with `DOOR_RELEASE`.
     pub(crate) fn release(&self) {
-        for entry in &self.entries {
-            if entry.attributes & DOOR_DESCRIPTOR != 0 && entry.attributes & DOOR_RELEASE != 0 {
-                close(entry.descriptor);
-            }
+        for entry in self.entries.iter().filter(|entry| is_released(entry)) {
+            close(entry.descriptor);
         }
+    }
+
+    /// True if there is anything to [release](Self::release).
+    pub(crate) fn releases(&self) -> bool {
+        self.entries.iter().any(is_released)
     }
 
     /// Number of descriptors.
@@ -96,6 +99,10 @@ pub(crate) fn close(fd: RawFd) {
     crate::interpose::forget(fd);
     // SAFETY: the application gave it up.
     unsafe { libc::syscall(libc::SYS_close, fd) };
+}
+
+fn is_released(entry: &DoorDesc) -> bool {
+    entry.attributes & DOOR_DESCRIPTOR != 0 && entry.attributes & DOOR_RELEASE != 0
 }
 
 /// Borrows the door an application names by number; `EBADF` for what cannot be a descriptor.

@@ -286,7 +286,9 @@ fn finish(
     } else {
         Outgoing::read(desc, n)?
     };
-    outgoing.check()?;
+    if !outgoing.is_sound() {
+        return Err(outgoing.spoil());
+    }
     let bytes = if size == 0 {
         &[]
     } else {
@@ -300,11 +302,10 @@ fn finish(
         list = outgoing.borrowed();
         &list
     };
-    match invocation.finish(bytes, descriptors) {
-        Ok(()) => {
-            outgoing.release();
-            Ok(false)
-        }
+    let mut release = || outgoing.release();
+    let taken: Option<&mut dyn FnMut()> = outgoing.releases().then_some(&mut release);
+    match invocation.finish_and(bytes, descriptors, taken) {
+        Ok(()) => Ok(false),
         Err(FinishError::NoCaller) => {
             outgoing.release();
             Ok(true)

@@ -12,9 +12,10 @@ use std::time::Instant;
 use super::claimed::{exports_of, substitute};
 use super::client::{self, ClientLink, Parcel, Taken, Target, has_hung_up, split};
 use super::layout::{
-    ARGUMENT_BYTES, CHUNK_BYTES, DOZES, INLINE_BYTES, Lane, NO_RESULTS, PARKED, PLACE_STREAM, Progress,
-    STARVES, WINDOW_BYTES, small,
+    ARGUMENT_BYTES, CHUNK_BYTES, DOZES, INLINE_BYTES, Lane, NO_RESULTS, PARKED, PLACE_HELD, PLACE_STREAM,
+    Progress, STARVES, WINDOW_BYTES, small,
 };
+use super::offer;
 use super::spin::{Spin, published_cpu};
 use super::undertaker;
 use super::wait::{Ended, Patience, wait};
@@ -88,6 +89,8 @@ enum Trouble {
     LinkGone,
     /// The reply did not arrive as a whole.
     Unfinished(CallError),
+    /// There was no room for its descriptors: the server has taken it back and will make another.
+    TurnedDown,
 }
 
 /// Calls a door whose descriptor does not change. `fd` must be the one `target` was made from, or a duplicate.
@@ -117,7 +120,7 @@ pub fn call_target(
                     consumed: true,
                 });
             }
-            Err(Trouble::Stale) => target.forget(&link),
+            Err(Trouble::Stale | Trouble::TurnedDown) => target.forget(&link),
             Err(Trouble::LinkGone) => {
                 target.forget(&link);
                 if has_hung_up(fd) {
@@ -206,10 +209,16 @@ fn try_call(
             }
         }
     }
-    if let Err(ended) = wait(link, index, spin, patience, answered, &ring) {
-        return give_up(taken, pool, seq, ended);
-    }
-    match deliver(link, index, seq, spin, patience, sink) {
+    let outcome = loop {
+        if let Err(ended) = wait(link, index, spin, patience, answered, &ring) {
+            return give_up(taken, pool, seq, ended);
+        }
+        let outcome = deliver(link, index, seq, spin, patience, sink);
+        if !matches!(outcome, Err(Trouble::TurnedDown)) {
+            break outcome;
+        }
+    };
+    match outcome {
         Err(Trouble::Unfinished(error)) => {
             // The server may still be writing to the window: the number of a request that is never posted keeps the lane taken.
             link.next_seq(index);
@@ -368,12 +377,26 @@ fn deliver(
     let Ok(len) = usize::try_from(len) else {
         return Err(garbled());
     };
-    let streams = place == PLACE_STREAM;
+    let streams = place & PLACE_STREAM != 0;
     if !streams && len > WINDOW_BYTES {
         return Err(garbled());
     }
     let descriptors = match received(link, index, seq, count) {
-        Ok(descriptors) => descriptors,
+        Ok(descriptors) => {
+            if count > 0 {
+                offer::accept(link, index, seq, spin, patience, place & PLACE_HELD != 0);
+            }
+            descriptors
+        }
+        Err(CallError::OutOfDescriptors) => match offer::turn_down(link, index, seq, spin, patience) {
+            Ok(true) => return Err(Trouble::TurnedDown),
+            Ok(false) if streams => {
+                let error = CallError::OutOfDescriptors;
+                return Err(drain_stream(link, index, seq, len, spin, patience, error));
+            }
+            Ok(false) => return Err(failed(CallError::OutOfDescriptors, true)),
+            Err(ended) => return Err(Trouble::Unfinished(ended.into())),
+        },
         Err(error) if streams => return Err(drain_stream(link, index, seq, len, spin, patience, error)),
         Err(error) => return Err(failed(error, true)),
     };
@@ -416,12 +439,14 @@ fn received(link: &ClientLink, index: usize, seq: u32, count: usize) -> Result<V
     if fds.len() == count {
         return Ok(fds);
     }
-    undertaker::bury_all(fds);
-    Err(if truncated {
-        CallError::OutOfDescriptors
+    if truncated {
+        // At once: the server may send them again as soon as it hears of it.
+        drop(fds);
+        Err(CallError::OutOfDescriptors)
     } else {
-        garbled()
-    })
+        undertaker::bury_all(fds);
+        Err(garbled())
+    }
 }
 
 /// Lets a reply that cannot be delivered pass by, so that the lane can be used again; returns why the call failed.
@@ -463,11 +488,7 @@ fn eat(
     let mut eaten = 0;
     while eaten < len {
         if let Err(ended) = wait(link, index, spin, patience, || made() > eaten || spilled(), || {}) {
-            return Err(if ended == Ended::TimedOut {
-                CallError::TimedOut
-            } else {
-                CallError::Interrupted
-            });
+            return Err(ended.into());
         }
         let there = made();
         if there <= eaten {
@@ -517,7 +538,7 @@ fn summon(link: &ClientLink, index: usize, pool: usize) {
 }
 
 /// Wakes a server thread that waits for this client.
-fn feed(lane: Lane<'_>) {
+pub(crate) fn feed(lane: Lane<'_>) {
     lane.feed().fetch_add(1, Ordering::SeqCst);
     let _ = rustix::thread::futex::wake(lane.feed(), rustix::thread::futex::Flags::empty(), 1);
 }

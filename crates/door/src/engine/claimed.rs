@@ -9,6 +9,7 @@ use std::sync::atomic::{Ordering, fence};
 use super::layout::{CHUNK_BYTES, NO_RESULTS, PLACE_STREAM, Progress, STARVES, WINDOW_BYTES, small};
 use super::link::new_memfd;
 use super::object::{DoorObject, Reference, lock};
+use super::offer::Outcome;
 use super::server;
 use super::spin::{SERVER_BUDGET, Spin, published_cpu};
 use super::stats::Timed;
@@ -43,6 +44,8 @@ pub(crate) struct Origin {
     pub(crate) flags: u32,
     pub(crate) remembered: Remembered,
     pub(crate) timed: Option<Timed>,
+    /// Offers of descriptors made so far in answer to it.
+    pub(crate) offers: u32,
 }
 
 /// Why an answer was not sent. Except after `NoCaller` the invocation is still to be answered.
@@ -218,6 +221,19 @@ impl Claimed {
     /// # Errors
     /// See [`FinishError`].
     pub fn finish(&mut self, data: &[u8], descriptors: &[BorrowedFd<'_>]) -> Result<(), FinishError> {
+        self.finish_and(data, descriptors, None)
+    }
+
+    /// The same, with something to be done once the caller has the descriptors, before it goes on.
+    ///
+    /// # Errors
+    /// See [`FinishError`]. `taken` has not been called then.
+    pub fn finish_and(
+        &mut self,
+        data: &[u8],
+        descriptors: &[BorrowedFd<'_>],
+        taken: Option<&mut dyn FnMut()>,
+    ) -> Result<(), FinishError> {
         if self.generation != fork::generation() || self.finished {
             return Err(FinishError::NoCaller);
         }
@@ -237,11 +253,82 @@ impl Claimed {
         if descriptors.len() > super::MAX_DESCRIPTORS || (origin.flags & NO_RESULTS != 0 && !nothing) {
             return Err(FinishError::TooBig);
         }
-        if !descriptors.is_empty() {
-            origin.send_descriptors(descriptors)?;
+        if descriptors.is_empty() {
+            self.complete(Status::Done, data);
+            return Ok(());
         }
-        self.complete(Status::Done, data, descriptors.len());
-        Ok(())
+        origin.send_descriptors(descriptors)?;
+        self.offer(data, descriptors.len(), taken)
+    }
+
+    /// Ends the invocation because the descriptors of its answer cannot be had: the caller gets EMFILE.
+    pub fn finish_without_descriptors(&mut self) {
+        if self.generation == fork::generation() && !self.finished {
+            self.complete(Status::OutOfDescriptors, &[]);
+        }
+    }
+
+    /// Answers with descriptors that are on their way. The client may have no room for them: then nothing has happened.
+    fn offer(
+        &mut self,
+        data: &[u8],
+        descriptors: usize,
+        taken: Option<&mut dyn FnMut()>,
+    ) -> Result<(), FinishError> {
+        let Some(mut origin) = self.origin.take() else {
+            return Err(FinishError::NoCaller);
+        };
+        let running = self.no_longer_running(&origin);
+        let made = origin.put(Status::Done, data, descriptors);
+        let outcome = origin.offer(self.door.pool(), taken);
+        if outcome == Outcome::TurnedDown {
+            *lock(&origin.lease.link.lanes[origin.lease.index].running) = running;
+            self.origin = Some(origin);
+            return Err(FinishError::OutOfDescriptors);
+        }
+        origin.lease.link.close(origin.lease.index, origin.seq);
+        self.end();
+        self.count(&origin, data.len(), descriptors);
+        if outcome == Outcome::Taken {
+            origin.stream(data, made);
+        }
+        self.keep(origin);
+        if outcome == Outcome::GivenUp {
+            Err(FinishError::NoCaller)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// From here on nobody may cancel this thread for this call. Returns what allowed it.
+    fn no_longer_running(&self, origin: &Origin) -> Option<(u64, u32)> {
+        if self.door.attributes().contains(Attributes::NO_CANCEL) {
+            return None;
+        }
+        lock(&origin.lease.link.lanes[origin.lease.index].running).take()
+    }
+
+    /// The invocation is over. What was not taken is closed before the caller goes on.
+    fn end(&mut self) {
+        self.finished = true;
+        undertaker::bury_all(std::mem::take(&mut self.fds));
+        self.door.end();
+    }
+
+    fn count(&self, origin: &Origin, bytes: usize, descriptors: usize) {
+        origin.remembered.tally.end(bytes);
+        if descriptors > 0 {
+            self.door.stats.descriptors_out(descriptors);
+        }
+        if let Some(timed) = origin.timed {
+            self.door.stats.timed(timed);
+        }
+    }
+
+    /// Keeps what the next invocation can use.
+    fn keep(&mut self, origin: Origin) {
+        self.remembered = Some(origin.remembered);
+        self.lease = Some(origin.lease);
     }
 
     /// Ends the invocation without an answer: the caller gets EINTR.
@@ -255,55 +342,25 @@ impl Claimed {
             } else {
                 self.door.stats.procedure_failed();
             }
-            self.complete(Status::Interrupted, &[], 0);
+            self.complete(Status::Interrupted, &[]);
         } else {
             self.finished = true;
             self.door.end();
         }
     }
 
-    fn complete(&mut self, status: Status, data: &[u8], descriptors: usize) {
-        self.finished = true;
+    fn complete(&mut self, status: Status, data: &[u8]) {
         let Some(origin) = self.origin.take() else {
+            self.finished = true;
             return;
         };
-        let Origin { lease, seq, .. } = &origin;
-        let lane = lease.link.lane(lease.index);
-        if !self.door.attributes().contains(Attributes::NO_CANCEL) {
-            // From here on nobody may cancel this thread for this call.
-            *lock(&lease.link.lanes[lease.index].running) = None;
-        }
-        let streams = data.len() > WINDOW_BYTES;
-        let mut made = 0;
-        if streams {
-            origin.make(data, &mut made, CHUNK_BYTES);
-        } else if !data.is_empty() {
-            let (memory, offset) = lane.result(data.len());
-            memory.write(offset, Source::from(data));
-        }
-        lane.status().store(status as u32, Ordering::Relaxed);
-        lane.reply_len().store(data.len() as u64, Ordering::Relaxed);
-        lane.reply_descriptors()
-            .store(small(descriptors), Ordering::Relaxed);
-        lane.place()
-            .store(if streams { PLACE_STREAM } else { 0 }, Ordering::Relaxed);
-        lane.server_cpu().store(published_cpu(), Ordering::Relaxed);
-        // What was not taken is closed before the caller goes on.
-        undertaker::bury_all(std::mem::take(&mut self.fds));
-        self.door.end();
-        origin.remembered.tally.end(data.len());
-        if descriptors > 0 {
-            self.door.stats.descriptors_out(descriptors);
-        }
-        if let Some(timed) = origin.timed {
-            self.door.stats.timed(timed);
-        }
-        lease.link.complete(lease.index, *seq);
-        if streams {
-            origin.stream(data, made);
-        }
-        self.remembered = Some(origin.remembered);
-        self.lease = Some(origin.lease);
+        self.no_longer_running(&origin);
+        let made = origin.put(status, data, 0);
+        self.end();
+        self.count(&origin, data.len(), 0);
+        origin.lease.link.complete(origin.lease.index, origin.seq);
+        origin.stream(data, made);
+        self.keep(origin);
     }
 }
 
@@ -349,6 +406,27 @@ impl Origin {
         Ok(())
     }
 
+    /// Writes an answer where the client looks for it, or the start of a long one; returns how much of it streams so far.
+    fn put(&self, status: Status, data: &[u8], descriptors: usize) -> usize {
+        let lane = self.lease.link.lane(self.lease.index);
+        let streams = data.len() > WINDOW_BYTES;
+        let mut made = 0;
+        if streams {
+            self.make(data, &mut made, CHUNK_BYTES);
+        } else if !data.is_empty() {
+            let (memory, offset) = lane.result(data.len());
+            memory.write(offset, Source::from(data));
+        }
+        lane.status().store(status as u32, Ordering::Relaxed);
+        lane.reply_len().store(data.len() as u64, Ordering::Relaxed);
+        lane.reply_descriptors()
+            .store(small(descriptors), Ordering::Relaxed);
+        lane.place()
+            .store(if streams { PLACE_STREAM } else { 0 }, Ordering::Relaxed);
+        lane.server_cpu().store(published_cpu(), Ordering::Relaxed);
+        made
+    }
+
     /// Puts the next piece of the answer into the window, which must have room for it.
     fn make(&self, data: &[u8], made: &mut usize, room: usize) {
         let (link, index) = (&self.lease.link, self.lease.index);
@@ -367,6 +445,9 @@ impl Origin {
     /// Sends the rest of a long answer as fast as the client takes it. A client that stops taking it gets the rest as a file: the data
     /// belongs to the procedure, which must not wait for a client.
     fn stream(&self, data: &[u8], mut made: usize) {
+        if data.len() <= WINDOW_BYTES {
+            return;
+        }
         let (link, index) = (&self.lease.link, self.lease.index);
         let lane = link.lane(index);
         let mut spin = Spin::default();

@@ -10,8 +10,8 @@
 //! lane    +0    request   req flags ndesc cpu handle len  inline[96]                          client
 //!         +128  reply     rep status ndesc cpu len place  inline[96]                          server
 //!         +256  accepted  acc                                                                 server
-//!         +384  rare      rd tick notice stalled made spilled                                 server
-//!         +512  rare      sleep cancel wr feed eaten                                          client
+//!         +384  rare      rd tick notice stalled made spilled offer settled                   server
+//!         +512  rare      sleep cancel wr feed eaten verdict                                  client
 //!         +640  argument 7552 bytes        +8192 result 8192 bytes
 //! window  256 KiB per lane: longer arguments and results stream through it
 //! ```
@@ -52,6 +52,8 @@ const _: () = assert!(PENDING + POOLS * 8 <= ATTENDING && ATTENDING + LANES * 4 
 pub(crate) const NO_RESULTS: u32 = 1;
 /// In `place`: the result streams through the window.
 pub(crate) const PLACE_STREAM: u32 = 1;
+/// In `place`: the server has something to do between the client's word on an offer and the end of the call.
+pub(crate) const PLACE_HELD: u32 = 2;
 /// In `attending`: the thread does not look, it sleeps on `feed`.
 pub(crate) const DOZES: u32 = 1 << 31;
 /// In `sleep`: the caller sleeps on `tick`.
@@ -222,6 +224,18 @@ impl<'a> Lane<'a> {
         self.word(416)
     }
 
+    /// How often descriptors have been offered to the client in answer to this request.
+    #[inline]
+    pub(crate) fn offer(self) -> &'a AtomicU32 {
+        self.word(420)
+    }
+
+    /// What the server has made of an offer, if the client waits to hear that: a [`Verdict`].
+    #[inline]
+    pub(crate) fn settled(self) -> &'a AtomicU64 {
+        self.double_word(424)
+    }
+
     /// See [`SLEEPS`] and [`POLLS`].
     #[inline]
     pub(crate) fn sleep(self) -> &'a AtomicU32 {
@@ -250,6 +264,12 @@ impl<'a> Lane<'a> {
     #[inline]
     pub(crate) fn eaten(self) -> &'a AtomicU64 {
         self.double_word(536)
+    }
+
+    /// Whether the client has the descriptors that were offered: a [`Verdict`].
+    #[inline]
+    pub(crate) fn verdict(self) -> &'a AtomicU64 {
+        self.double_word(544)
     }
 
     /// The link's memory and the place in it where an argument of `len` bytes lies, if it does not stream.
@@ -303,9 +323,41 @@ impl Progress {
     }
 }
 
+/// What became of an offer of descriptors, as a word: number of the request, number of the offer, and whether it stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Verdict {
+    pub(crate) seq: u32,
+    pub(crate) offer: u32,
+}
+
+impl Verdict {
+    /// The word that says that the offer stands, or that it does not.
+    #[inline]
+    pub(crate) fn word(self, stands: bool) -> u64 {
+        u64::from(self.seq) << 32 | u64::from(self.offer & 0x7FFF_FFFF) << 1 | u64::from(stands)
+    }
+
+    /// What `word` says about this offer; `None` if it speaks of another one.
+    #[inline]
+    pub(crate) fn in_word(self, word: u64) -> Option<bool> {
+        (word | 1 == self.word(true)).then_some(word & 1 == 1)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_verdict_on_another_offer_says_nothing() {
+        let offer = Verdict { seq: 7, offer: 2 };
+        assert_eq!(offer.in_word(offer.word(true)), Some(true));
+        assert_eq!(offer.in_word(offer.word(false)), Some(false));
+        for other in [Verdict { seq: 8, offer: 2 }, Verdict { seq: 7, offer: 3 }] {
+            assert_eq!(offer.in_word(other.word(true)), None);
+        }
+        assert_eq!(offer.in_word(0), None);
+    }
 
     #[test]
     fn progress_of_another_request_counts_nothing() {

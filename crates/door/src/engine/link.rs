@@ -44,6 +44,10 @@ pub(crate) struct ServerLink {
     inbox: Mutex<Vec<Parcel>>,
     unreceived: AtomicUsize,
     parked: AtomicUsize,
+    /// Threads that wait for the client to say whether it has room for descriptors.
+    pub(crate) offering: AtomicUsize,
+    /// The client said nothing to an offer for longer than can be waited.
+    pub(crate) slow_to_take: AtomicBool,
 }
 
 /// What the server knows about a lane.
@@ -130,6 +134,8 @@ impl ServerLink {
             inbox: Mutex::default(),
             unreceived: AtomicUsize::new(0),
             parked: AtomicUsize::new(0),
+            offering: AtomicUsize::new(0),
+            slow_to_take: AtomicBool::new(false),
         };
         Ok((Arc::new(link), memfd))
     }
@@ -281,9 +287,20 @@ impl ServerLink {
     /// Publishes that request `seq` has been answered, and wakes the client if it sleeps.
     #[inline]
     pub(crate) fn complete(&self, index: usize, seq: u32) {
-        self.lanes[index].done.store(seq, Ordering::Relaxed);
+        self.close(index, seq);
+        self.publish(index, seq);
+    }
+
+    /// Publishes an answer to request `seq` that may still be taken back: the lane is not done with it.
+    pub(crate) fn publish(&self, index: usize, seq: u32) {
         self.lane(index).rep().swap(seq, Ordering::SeqCst);
         self.wake(index);
+    }
+
+    /// Request `seq` is over: what comes next on the lane is another.
+    #[inline]
+    pub(crate) fn close(&self, index: usize, seq: u32) {
+        self.lanes[index].done.store(seq, Ordering::Relaxed);
     }
 
     /// Wakes the client of a lane if it sleeps. The word it waits for must have been written before, with a full barrier.

@@ -57,6 +57,7 @@ mod internal;
 mod layout;
 mod link;
 mod object;
+mod offer;
 mod path;
 mod pool;
 mod server;

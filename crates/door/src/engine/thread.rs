@@ -45,6 +45,17 @@ pub(crate) struct Lease {
 }
 
 impl Lease {
+    /// Tells the client that this thread attends to the lane: it need not ring.
+    pub(crate) fn attend(&mut self, pool: &Arc<Pool>) {
+        if !self.announced
+            && let Some(number) = self.link.pool_index(pool)
+        {
+            let lane = self.link.lane(self.index);
+            lane.attending().store(small(number) + 1, Ordering::Release);
+            self.announced = true;
+        }
+    }
+
     /// Lets the lane go from outside a thread's loop: work that comes at that moment goes to the pool.
     pub(crate) fn abandon(self, pool: &Pool) {
         self.link.lane(self.index).attending().store(0, Ordering::Release);
@@ -278,12 +289,8 @@ impl ServerThread {
             false
         } else {
             let peer = lane.client_cpu().load(Ordering::Relaxed);
-            if !lease.announced
-                && let Some(number) = link.pool_index(pool)
-            {
-                lane.attending().store(small(number) + 1, Ordering::Release);
-                lease.announced = true;
-            }
+            lease.attend(pool);
+            let link = &lease.link;
             self.spin.until(SERVER_BUDGET, peer, || link.has_work(index))
         };
         if ready || (!others && self.doze(pool, &mut lease)) {
@@ -572,6 +579,7 @@ impl ServerThread {
                 flags,
                 remembered,
                 timed,
+                offers: 0,
             },
             buffer,
             len,

@@ -14,6 +14,7 @@ use rustix::time::Timespec;
 use super::client::ClientLink;
 use super::layout::{LANES, POLLS, SLEEPS};
 use super::spin::{CLIENT_BUDGET, Spin};
+use crate::error::CallError;
 
 /// How long a sleeper trusts that its server lives.
 const TRUST: Duration = Duration::from_millis(5);
@@ -29,6 +30,16 @@ pub(crate) enum Ended {
     Interrupted,
     /// The deadline has passed.
     TimedOut,
+}
+
+/// Why a call whose procedure has run fails.
+impl From<Ended> for CallError {
+    fn from(ended: Ended) -> Self {
+        match ended {
+            Ended::TimedOut => Self::TimedOut,
+            Ended::Dead | Ended::Interrupted => Self::Interrupted,
+        }
+    }
 }
 
 /// What a call lets end its waits.

@@ -248,6 +248,25 @@ fn a_long_reply_nobody_takes_holds_no_thread() {
 }
 
 #[test]
+fn descriptors_nobody_says_a_word_about_hold_no_thread() {
+    let server = Server::start();
+    let rogue = rogue(server.open("refuse"));
+    for index in 0..8 {
+        let lane = Rogue::lane(index);
+        rogue.write(lane + 16, &rogue.handle.to_le_bytes());
+        rogue.write(lane, &1u32.to_le_bytes());
+    }
+    rogue.ring(0xFF);
+    // Every offer stands in the end, by the server's own decision.
+    for index in 0..8 {
+        while rogue.memory[Rogue::lane(index) + 424].load(Ordering::SeqCst) != 3 {
+            std::thread::yield_now();
+        }
+    }
+    assert_eq!(call(&server.open("echo"), b"free").unwrap().data(), b"free");
+}
+
+#[test]
 fn scribbling_on_link_memory_does_not_disturb_a_correct_client() {
     let server = Server::start();
     let rogue = Arc::new(rogue(server.open("echo")));

@@ -73,6 +73,11 @@ fn dr_110_same_released_descriptor_twice_is_einval() {
 }
 
 #[test]
+fn dr_112_full_client_fails_door_return_and_goes_on_waiting() {
+    row(112);
+}
+
+#[test]
 fn dr_113_refused_call_leaves_released_descriptors_open() {
     row(113);
 }
@@ -95,6 +100,11 @@ fn dr_116_revoked_door_is_marked_when_passed() {
 #[test]
 fn dr_160_descriptors_stay_valid_without_the_mapping() {
     row(160);
+}
+
+#[test]
+fn dr_169_door_return_can_be_repeated_once_the_client_has_room() {
+    row(169);
 }
 
 #[test]

@@ -4,8 +4,8 @@
 //! it needs, and ends with 0 if the row holds. It limits itself to 30 seconds with alarm(2).
 //!
 //! The program also has rows that do not hold yet and are therefore no tests here: 7 (one free number is enough for
-//! `door_create`), 76 (`pthread_cancel` of a thread asleep in `door_call`), 111 (the server's table is full), 112 and 169
-//! (the client's table is full). `rows NUMBER DIRECTORY` runs one by hand.
+//! `door_create`), 76 (`pthread_cancel` of a thread asleep in `door_call`) and 111 (the server's table is full).
+//! `rows NUMBER DIRECTORY` runs one by hand.
 
 #[path = "../support/mod.rs"]
 mod support;
