@@ -280,15 +280,18 @@ impl Claimed {
         };
         let running = self.no_longer_running(&origin);
         let made = origin.put(Status::Done, data, descriptors);
+        // Before the caller goes on, who may ask.
+        self.count(&mut origin, data.len(), descriptors);
         let outcome = origin.offer(self.door.pool(), taken);
         if outcome == Outcome::TurnedDown {
+            origin.remembered.tally.resume(data.len());
+            self.door.stats.descriptors_turned_down(descriptors);
             *lock(&origin.lease.link.lanes[origin.lease.index].running) = running;
             self.origin = Some(origin);
             return Err(FinishError::OutOfDescriptors);
         }
         origin.lease.link.close(origin.lease.index, origin.seq);
         self.end();
-        self.count(&origin, data.len(), descriptors);
         if outcome == Outcome::Taken {
             origin.stream(data, made);
         }
@@ -315,12 +318,12 @@ impl Claimed {
         self.door.end();
     }
 
-    fn count(&self, origin: &Origin, bytes: usize, descriptors: usize) {
+    fn count(&self, origin: &mut Origin, bytes: usize, descriptors: usize) {
         origin.remembered.tally.end(bytes);
         if descriptors > 0 {
             self.door.stats.descriptors_out(descriptors);
         }
-        if let Some(timed) = origin.timed {
+        if let Some(timed) = origin.timed.take() {
             self.door.stats.timed(timed);
         }
     }
@@ -350,14 +353,14 @@ impl Claimed {
     }
 
     fn complete(&mut self, status: Status, data: &[u8]) {
-        let Some(origin) = self.origin.take() else {
+        let Some(mut origin) = self.origin.take() else {
             self.finished = true;
             return;
         };
         self.no_longer_running(&origin);
         let made = origin.put(status, data, 0);
         self.end();
-        self.count(&origin, data.len(), 0);
+        self.count(&mut origin, data.len(), 0);
         origin.lease.link.complete(origin.lease.index, origin.seq);
         origin.stream(data, made);
         self.keep(origin);

@@ -61,6 +61,12 @@ impl Tally {
         }
     }
 
+    /// It has not ended: the caller turned its answer down.
+    pub(crate) fn resume(&self, bytes: usize) {
+        self.add(&self.ended, 1u64.wrapping_neg());
+        self.add(&self.bytes_out, (bytes as u64).wrapping_neg());
+    }
+
     /// Calls that run now. The thread that counts goes on meanwhile, perhaps many times; but it runs only one at a time, and where
     /// several count it helps to look again.
     fn running(&self) -> u64 {
@@ -221,6 +227,11 @@ impl DoorStats {
     /// A procedure has answered with descriptors.
     pub(crate) fn descriptors_out(&self, count: usize) {
         self.descriptors_out.fetch_add(count as u64, Ordering::Relaxed);
+    }
+
+    /// It has not: they were turned down.
+    pub(crate) fn descriptors_turned_down(&self, count: usize) {
+        self.descriptors_out.fetch_sub(count as u64, Ordering::Relaxed);
     }
 
     /// A timed call has ended.
