@@ -8,6 +8,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use engine::engine as doors;
 use engine::engine::{Attributes, CallError, CallRequest, ReplySink, Source};
 
+use crate::asleep;
 use crate::cancel;
 use crate::descriptor::{self, Outgoing};
 use crate::errno::{Errno, caught, of_call};
@@ -23,9 +24,11 @@ use crate::types::{DoorArg, DoorDesc};
 /// them during the call.
 #[unsafe(no_mangle)]
 pub(crate) unsafe extern "C-unwind" fn door_call(d: c_int, params: *mut DoorArg) -> c_int {
+    asleep::begin();
     cancel::point();
     let state = cancel::disable();
     let result = caught(|| call(d, params));
+    asleep::end();
     let Err(errno) = result else {
         cancel::restore(state);
         return 0;

@@ -22,6 +22,7 @@
 //! itself and says at each block why it holds. Everything exported catches panics, see [`errno::guard`].
 #![deny(unsafe_code)]
 
+mod asleep;
 mod call;
 mod cancel;
 mod create;

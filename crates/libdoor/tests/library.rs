@@ -14,7 +14,8 @@ const EXPORTS: &str = "
     ucred_free ucred_getegid ucred_geteuid ucred_getgroups ucred_getpid ucred_getrgid ucred_getruid ucred_getsgid
     ucred_getsuid ucred_size
     open open64 openat openat64 creat creat64 __open_2 __open64_2 __openat_2 __openat64_2
-    close close_range closefrom dup dup2 dup3 fcntl fcntl64";
+    close close_range closefrom dup dup2 dup3 fcntl fcntl64
+    pthread_cancel";
 
 #[test]
 fn only_the_interface_is_exported() {

@@ -56,3 +56,8 @@ fn dr_074_killed_caller_is_like_an_aborted_one() {
 fn dr_075_default_threads_have_cancellation_disabled() {
     row(75);
 }
+
+#[test]
+fn dr_076_cancelling_a_sleeping_caller_ends_it() {
+    row(76);
+}

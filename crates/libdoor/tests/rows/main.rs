@@ -4,7 +4,7 @@
 //! it needs, and ends with 0 if the row holds. It limits itself to 30 seconds with alarm(2).
 //!
 //! The program also has rows that do not hold yet and are therefore no tests here: 7 (one free number is enough for
-//! `door_create`), 76 (`pthread_cancel` of a thread asleep in `door_call`) and 111 (the server's table is full).
+//! `door_create`) and 111 (the server's table is full).
 //! `rows NUMBER DIRECTORY` runs one by hand.
 
 #[path = "../support/mod.rs"]
