@@ -43,6 +43,7 @@ mod error;
 mod handle;
 mod info;
 mod statistics;
+mod sync;
 mod sys;
 mod workers;
 

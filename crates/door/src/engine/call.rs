@@ -10,7 +10,7 @@ use std::sync::{Arc, RwLock};
 use std::time::Instant;
 
 use super::claimed::{exports_of, substitute};
-use super::client::{self, ClientLink, Parcel, Taken, Target, has_hung_up, split};
+use super::client::{self, ClientLink, Parcel, Taken, Target, has_hung_up, split, wait_for};
 use super::layout::{
     ARGUMENT_BYTES, CHUNK_BYTES, DOZES, INLINE_BYTES, Lane, NO_RESULTS, PARKED, PLACE_HELD, PLACE_STREAM,
     Progress, STARVES, WINDOW_BYTES, small,
@@ -152,8 +152,12 @@ fn try_call(
         return Err(Trouble::Failed(CallFailure::early(CallError::ArgumentTooLarge)));
     }
 
+    let patience = Patience {
+        deadline: request.deadline,
+        interruptible: request.interruptible,
+    };
     if !request.descriptors.is_empty()
-        && let Err(error) = send_descriptors(link, index, seq, request.descriptors)
+        && let Err(error) = send_descriptors(link, index, seq, request.descriptors, patience)
     {
         taken.keep();
         return Err(Trouble::Failed(CallFailure::early(error)));
@@ -183,10 +187,6 @@ fn try_call(
     }
     let summoned = Cell::new(!attended);
 
-    let patience = Patience {
-        deadline: request.deadline,
-        interruptible: request.interruptible,
-    };
     let answered = || lane.rep().load(Ordering::Acquire) == seq;
     // What was read of it may have been old: before sleeping, make sure.
     let ring = || {
@@ -220,8 +220,7 @@ fn try_call(
     };
     match outcome {
         Err(Trouble::Unfinished(error)) => {
-            // The server may still be writing to the window: the number of a request that is never posted keeps the lane taken.
-            link.next_seq(index);
+            // The server may still be writing to the window.
             taken.give_up();
             Err(Trouble::Failed(CallFailure {
                 error,
@@ -272,6 +271,7 @@ fn send_descriptors(
     index: usize,
     seq: u32,
     descriptors: &[BorrowedFd<'_>],
+    patience: Patience,
 ) -> Result<(), CallError> {
     if descriptors.len() > super::MAX_DESCRIPTORS {
         return Err(CallError::ArgumentTooLarge);
@@ -292,11 +292,7 @@ fn send_descriptors(
                 Ok(()) => break,
                 // Other threads' descriptors fill the queue; server threads are emptying it.
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
-                    let mut polled = [rustix::event::PollFd::new(
-                        &link.socket,
-                        rustix::event::PollFlags::OUT,
-                    )];
-                    let _ = rustix::event::poll(&mut polled, None);
+                    wait_for(link.socket.as_fd(), rustix::event::PollFlags::OUT, patience)?;
                 }
                 Err(error) => {
                     return Err(match error.raw_os_error() {

@@ -5,6 +5,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};
+use std::time::{Duration, Instant};
 
 use super::layout::{CHUNK_BYTES, NO_RESULTS, PLACE_STREAM, Progress, STARVES, WINDOW_BYTES, small};
 use super::link::new_memfd;
@@ -13,7 +14,7 @@ use super::offer::Outcome;
 use super::server;
 use super::spin::{SERVER_BUDGET, Spin, published_cpu};
 use super::stats::Timed;
-use super::thread::{Lease, PATIENCE, Remembered, sleep_on};
+use super::thread::{Lease, PATIENCE, Remembered, patience_with, sleep_on};
 use super::wire::{Note, NoteKind, Status};
 use super::{Credentials, identity, undertaker};
 use crate::error::CredentialError;
@@ -294,6 +295,8 @@ impl Claimed {
         self.end();
         if outcome == Outcome::Taken {
             origin.stream(data, made);
+        } else {
+            origin.stream_nothing();
         }
         self.keep(origin);
         if outcome == Outcome::GivenUp {
@@ -454,7 +457,7 @@ impl Origin {
         let (link, index) = (&self.lease.link, self.lease.index);
         let lane = link.lane(index);
         let mut spin = Spin::default();
-        let mut starved = false;
+        let mut waited = Duration::ZERO;
         while made < data.len() {
             if link.is_dead() {
                 return;
@@ -465,25 +468,28 @@ impl Origin {
                 WINDOW_BYTES - (before - eaten).min(WINDOW_BYTES)
             };
             let free = room();
-            if free > 0 {
-                starved = false;
+            // Clients take whole chunks.
+            let enough = CHUNK_BYTES.min(data.len() - made);
+            if free >= enough {
                 self.make(data, &mut made, free);
-            } else if spin.until(SERVER_BUDGET, lane.client_cpu().load(Ordering::Relaxed), || {
-                room() > 0
-            }) {
-            } else if starved {
+                continue;
+            }
+            if waited > patience_with(made) {
                 self.spill(&data[made..]);
                 return;
-            } else {
-                starved = true;
+            }
+            let began = Instant::now();
+            let peer = lane.client_cpu().load(Ordering::Relaxed);
+            if !spin.until(SERVER_BUDGET, peer, || room() >= enough) {
                 let feed = lane.feed().load(Ordering::SeqCst);
                 lane.stalled().store(STARVES, Ordering::SeqCst);
                 fence(Ordering::SeqCst);
-                if room() == 0 {
+                if room() < enough {
                     sleep_on(lane.feed(), feed, PATIENCE);
                 }
                 lane.stalled().store(0, Ordering::SeqCst);
             }
+            waited += began.elapsed();
         }
     }
 
@@ -501,6 +507,12 @@ impl Origin {
             // A client that loses its link learns that, too.
             let _ = link.send_descriptors(&note, &[file.as_fd()]);
         }
+        self.stream_nothing();
+    }
+
+    /// Tells the client that no more comes through the window.
+    fn stream_nothing(&self) {
+        let (link, index) = (&self.lease.link, self.lease.index);
         link.lane(index).spilled().swap(self.seq, Ordering::SeqCst);
         link.wake(index);
     }

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Instant;
@@ -12,8 +12,9 @@ use rustix::event::{PollFd, PollFlags};
 
 use super::identity;
 use super::internal::InternalFd;
-use super::layout::{LANES, LINK_BYTES, Lane, POOLS, pending};
+use super::layout::{LANES, LINK_BYTES, Lane, PLACE_STREAM, POOLS, Progress, pending};
 use super::object::lock;
+use super::route::Route;
 use super::server::{server_id_of, socket_pair};
 use super::spin::Spin;
 use super::wait::Patience;
@@ -38,9 +39,8 @@ pub struct Target {
     /// Number of the descriptor's socket.
     cookie: u64,
     server: ServerName,
-    /// Link by which the door was reached last, and its handle there. The handle is written first.
-    link: AtomicU64,
-    handle: AtomicU64,
+    /// Link by which the door was reached last, and its handle there.
+    route: Route,
 }
 
 impl Target {
@@ -54,8 +54,7 @@ impl Target {
         Ok(Self {
             cookie: socket::cookie(fd)?,
             server,
-            link: AtomicU64::new(0),
-            handle: AtomicU64::new(0),
+            route: Route::unknown(),
         })
     }
 
@@ -64,22 +63,24 @@ impl Target {
         socket::cookie(fd).is_ok_and(|cookie| cookie == self.cookie)
     }
 
-    #[inline]
-    fn handle_on(&self, link: &ClientLink) -> Option<u64> {
-        let same = self.link.load(Ordering::Acquire) == link.id;
-        same.then(|| self.handle.load(Ordering::Relaxed))
-    }
-
-    fn remember(&self, link: &ClientLink, handle: u64) {
-        self.link.store(0, Ordering::Release);
-        self.handle.store(handle, Ordering::Release);
-        self.link.store(link.id, Ordering::Release);
-    }
-
     /// The server does not know the handle any more.
     pub(crate) fn forget(&self, link: &ClientLink) {
-        self.link.store(0, Ordering::Release);
+        self.route.set(0, 0);
         lock(&link.handles).remove(&self.cookie);
+    }
+}
+
+impl Drop for Target {
+    fn drop(&mut self) {
+        // Links outlive the descriptors that were called over them.
+        if self.route.link() != 0
+            && let Some(peers) = PEERS.existing()
+        {
+            let peer = lock(peers).get(&self.server).cloned();
+            for link in peer.iter().flat_map(|peer| lock(&peer.links).clone()) {
+                lock(&link.handles).remove(&self.cookie);
+            }
+        }
     }
 }
 
@@ -91,6 +92,8 @@ pub(crate) struct ClientLink {
     generation: u32,
     token: [u8; 16],
     pub(crate) socket: InternalFd,
+    /// Number of the other end of the socket: what a proof is about.
+    number: u64,
     pub(crate) memory: Shared,
     dead: AtomicBool,
     bells: [OnceLock<InternalFd>; POOLS],
@@ -99,6 +102,8 @@ pub(crate) struct ClientLink {
     inbox: Mutex<Vec<Parcel>>,
     /// A thread watches the socket for all that sleep.
     pub(crate) leader: AtomicBool,
+    /// Gets the leader to look around when its wake was taken out of the socket by another thread.
+    nudge: OnceLock<InternalFd>,
     /// Lanes whose threads rely on the leader.
     pub(crate) followers: AtomicU64,
 }
@@ -212,17 +217,18 @@ impl ClientLink {
         }
         for index in 0..LANES {
             let now = state(index);
-            let ended = || {
-                self.lane(index).rep().load(Ordering::Acquire)
-                    == self.lanes[index].seq.load(Ordering::Acquire)
-            };
             let available = match now & 3 {
                 KEPT => true,
-                ZOMBIE => ended(),
+                ZOMBIE => self.is_over(index),
                 _ => false,
             };
             if available && self.change(index, now, calling) {
                 if now & 3 == ZOMBIE {
+                    if !self.is_over(index) {
+                        // Between the two looks the lane was used and given up once more.
+                        self.lanes[index].state.store(now, Ordering::Release);
+                        continue;
+                    }
                     // What came for the abandoned call goes.
                     self.drain();
                     lock(&self.inbox).retain(|parcel| parcel.lane as usize != index);
@@ -233,8 +239,41 @@ impl ClientLink {
         None
     }
 
+    /// True if the server is done with the last request of a lane, and with the lane's window.
+    fn is_over(&self, index: usize) -> bool {
+        let (lane, seq) = (self.lane(index), self.lanes[index].seq.load(Ordering::Acquire));
+        if lane.rep().load(Ordering::Acquire) != seq {
+            return false;
+        }
+        // The rest of a long reply is still on its way when the call is over.
+        lane.place().load(Ordering::Relaxed) & PLACE_STREAM == 0
+            || lane.spilled().load(Ordering::Acquire) == seq
+            || Progress::bytes(lane.made().load(Ordering::Acquire), seq) as u64
+                >= lane.reply_len().load(Ordering::Relaxed)
+    }
+
     /// Receives what is there. Challenges are answered; the rest waits for its lane. Anything unexpected ends the link.
     pub(crate) fn drain(&self) {
+        if self.receive()
+            && let Some(nudge) = self.nudge.get()
+        {
+            let _ = rustix::io::write(nudge, &1u64.to_ne_bytes());
+        }
+    }
+
+    /// What the leader polls beside the socket, if there is a descriptor left for it.
+    pub(crate) fn nudge(&self) -> Option<&InternalFd> {
+        if self.nudge.get().is_none()
+            && let Ok(fd) = super::pool::new_bell()
+        {
+            let _ = self.nudge.set(fd);
+        }
+        self.nudge.get()
+    }
+
+    /// [`drain`](Self::drain) for the leader; true if somebody was to be woken.
+    pub(crate) fn receive(&self) -> bool {
+        let mut wakes = false;
         let mut inbox = lock(&self.inbox);
         let mut record = [0; Note::BYTES];
         let mut challenges = Vec::new();
@@ -256,7 +295,7 @@ impl ClientLink {
                 break;
             };
             match note.kind {
-                NoteKind::Wake => {}
+                NoteKind::Wake => wakes = true,
                 NoteKind::Challenge => challenges.append(&mut received.fds),
                 NoteKind::Descriptors | NoteKind::File => {
                     inbox.retain(|parcel| parcel.lane != note.lane || parcel.seq == note.seq);
@@ -275,6 +314,10 @@ impl ClientLink {
                             inbox.len() - 1
                         });
                     let parcel = &mut inbox[at];
+                    if note.kind == NoteKind::Descriptors && note.first == 0 {
+                        // What came before was an answer that could not be sent as a whole.
+                        (parcel.fds, parcel.truncated) = (Vec::new(), false);
+                    }
                     parcel.truncated |= received.truncated;
                     if note.kind == NoteKind::File {
                         parcel.file = received.fds.pop().map(|file| (file, note.len));
@@ -286,8 +329,9 @@ impl ClientLink {
         }
         drop(inbox);
         for socket in challenges {
-            identity::prove(&socket);
+            identity::prove(&socket, self.number);
         }
+        wakes
     }
 
     /// What came for request `seq` of a lane.
@@ -339,7 +383,7 @@ pub(crate) fn lane_to(
     target: &Target,
     patience: Patience,
 ) -> Result<(Taken, u64), CallError> {
-    let wanted = target.link.load(Ordering::Acquire);
+    let wanted = target.route.link();
     if wanted != 0 {
         let kept = KEPT_LANES.try_with(|kept| {
             let mut kept = kept.try_borrow_mut().ok()?;
@@ -350,7 +394,7 @@ pub(crate) fn lane_to(
             let (from, to) = (taken.thread << 2 | KEPT, taken.thread << 2 | CALLING);
             // Another thread may have taken the lane away, and a signal handler may be calling while we are here.
             if taken.link.is_usable() && taken.link.change(taken.index, from, to) {
-                if let Some(handle) = target.handle_on(&taken.link) {
+                if let Some(handle) = target.route.handle_on(wanted) {
                     return Ok((taken, handle));
                 }
                 taken.keep();
@@ -379,16 +423,17 @@ fn slow_lane_to(fd: BorrowedFd<'_>, target: &Target, patience: Patience) -> Resu
             kept,
         };
         let known = target
-            .handle_on(link)
+            .route
+            .handle_on(link.id)
             .or_else(|| lock(&link.handles).get(&target.cookie).copied());
         if let Some(handle) = known {
-            target.remember(link, handle);
+            target.route.set(link.id, handle);
             return Ok((taken, handle));
         }
         match attach(fd, link, patience) {
             Ok(handle) => {
                 lock(&link.handles).insert(target.cookie, handle);
-                target.remember(link, handle);
+                target.route.set(link.id, handle);
                 return Ok((taken, handle));
             }
             Err(error) => {
@@ -403,12 +448,13 @@ fn slow_lane_to(fd: BorrowedFd<'_>, target: &Target, patience: Patience) -> Resu
     if links.len() >= LINKS_PER_SERVER {
         return Err(CallError::Again);
     }
+    forget_the_dead(&mut lock(peers));
     let (link, handle) = hello(fd, patience)?;
     let link = Arc::new(link);
     let index = link.take(thread).ok_or(CallError::Again)?;
     lock(&link.handles).insert(target.cookie, handle);
     lock(&peer.links).push(Arc::clone(&link));
-    target.remember(&link, handle);
+    target.route.set(link.id, handle);
     Ok((
         Taken {
             link,
@@ -421,23 +467,43 @@ fn slow_lane_to(fd: BorrowedFd<'_>, target: &Target, patience: Patience) -> Resu
     ))
 }
 
+/// Lets go of what belongs to servers that have died, which may never be called again.
+fn forget_the_dead(peers: &mut HashMap<ServerName, Arc<Peer>>) {
+    peers.retain(|_, peer| {
+        let mut links = lock(&peer.links);
+        retain_living(&mut links);
+        // A thread that is making the first link holds its own.
+        !links.is_empty() || Arc::strong_count(peer) > 1
+    });
+    forget_unusable_lanes();
+}
+
+fn retain_living(links: &mut Vec<Arc<ClientLink>>) {
+    links.retain(|link| {
+        if has_hung_up(&link.socket) {
+            link.set_dead();
+        }
+        !link.is_dead()
+    });
+}
+
+/// This thread has no use any more for lanes of links that are dead, or were its parent's.
+fn forget_unusable_lanes() {
+    let _ = KEPT_LANES.try_with(|kept| {
+        if let Ok(mut kept) = kept.try_borrow_mut() {
+            kept.retain(|taken| taken.link.is_usable());
+        }
+    });
+}
+
 impl Peer {
-    /// The links that can be used. Dead ones are forgotten, by this thread's memory of its lanes too.
+    /// The links that can be used.
     fn living_links(&self) -> Vec<Arc<ClientLink>> {
         let mut links = lock(&self.links);
-        for link in links.iter() {
-            if has_hung_up(&link.socket) {
-                link.set_dead();
-            }
-        }
-        links.retain(|link| !link.is_dead());
+        retain_living(&mut links);
         let living = links.clone();
         drop(links);
-        let _ = KEPT_LANES.try_with(|kept| {
-            if let Ok(mut kept) = kept.try_borrow_mut() {
-                kept.retain(|taken| taken.link.is_usable());
-            }
-        });
+        forget_unusable_lanes();
         living
     }
 }
@@ -455,6 +521,7 @@ pub(crate) fn has_hung_up(socket: impl AsFd) -> bool {
 /// Makes a link to the server of the door `fd`.
 fn hello(fd: BorrowedFd<'_>, patience: Patience) -> Result<(ClientLink, u64), CallError> {
     let (ours, theirs) = socket_pair()?;
+    let number = socket::cookie(theirs.as_fd())?;
     let request = Request {
         kind: RequestKind::Hello,
         pools: 0,
@@ -472,12 +539,14 @@ fn hello(fd: BorrowedFd<'_>, patience: Patience) -> Result<(ClientLink, u64), Ca
         token: answer.token,
         memory: Shared::map(memfd.as_fd(), LINK_BYTES)?,
         socket: InternalFd::new(ours),
+        number,
         dead: AtomicBool::new(false),
         bells: [const { OnceLock::new() }; POOLS],
         lanes: std::array::from_fn(|_| Owner::default()),
         handles: Mutex::default(),
         inbox: Mutex::default(),
         leader: AtomicBool::new(false),
+        nudge: OnceLock::new(),
         followers: AtomicU64::new(0),
     };
     keep_bell(&link, answer.pool, Some(bell))?;
@@ -520,6 +589,7 @@ fn keep_bell(link: &ClientLink, pool: u32, bell: Option<OwnedFd>) -> Result<(), 
         .get(pool as usize)
         .ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))?;
     if let Some(bell) = bell {
+        check_bell(&bell)?;
         // Another thread may have got one at the same time; they are alike.
         let _ = slot.set(InternalFd::new(bell));
     }
@@ -527,6 +597,21 @@ fn keep_bell(link: &ClientLink, pool: u32, bell: Option<OwnedFd>) -> Result<(), 
         return Err(CallError::OutOfDescriptors);
     }
     Ok(())
+}
+
+/// A bell must be an eventfd: writing to a pipe or socket of the server's choice could end this process, or take for ever.
+fn check_bell(bell: &OwnedFd) -> io::Result<()> {
+    let name = rustix::fs::readlink(format!("/proc/self/fd/{}", bell.as_raw_fd()), Vec::new());
+    let genuine = match name {
+        Ok(name) => name.as_bytes() == b"anon_inode:[eventfd]",
+        // Without /proc: at least nothing that raises a signal.
+        Err(_) => rustix::pipe::fcntl_getpipe_size(bell).is_err() && socket::cookie(bell.as_fd()).is_err(),
+    };
+    if genuine {
+        Ok(())
+    } else {
+        Err(io::ErrorKind::InvalidData.into())
+    }
 }
 
 /// The memory must not be able to shrink under us, nor be of a kind whose faults depend on a pool of huge pages.
@@ -609,7 +694,7 @@ fn exchange(
     }
 }
 
-fn wait_for(fd: BorrowedFd<'_>, events: PollFlags, patience: Patience) -> Result<(), CallError> {
+pub(crate) fn wait_for(fd: BorrowedFd<'_>, events: PollFlags, patience: Patience) -> Result<(), CallError> {
     let mut polled = [PollFd::new(&fd, events)];
     let left = patience
         .deadline

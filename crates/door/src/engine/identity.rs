@@ -2,7 +2,8 @@
 //!
 //! The record alone is stale: the caller may have changed its ids since. What the kernel says about the process now is not enough either: the
 //! caller may have posted its call and then executed a set-uid program under the same process number. So where both agree, and
-//! the record is not root's, that is the answer; otherwise the caller has to prove its ids with a message the kernel checks.
+//! the record is of plain ids, which no set-uid program gives, and not root's, that is the answer; otherwise the caller has to
+//! prove its ids with a message the kernel checks.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -22,8 +23,17 @@ use crate::sys::socket::{self, PeerIds};
 
 /// How long a caller may take to prove its ids.
 const PROOF_TIME: Duration = Duration::from_millis(100);
-/// The only content of a proof; what counts is what the kernel attaches.
-pub(crate) const PROOF: [u8; 4] = *b"DRPF";
+/// In front of a proof; what counts is what the kernel attaches.
+const PROOF: [u8; 8] = *b"DRPROOF1";
+
+/// The content of a proof: the number of the socket of the link it is about. A server that is asked for its own proof could pass
+/// the question on to a client of its own; that one's proof is about another link.
+fn proof(number: u64) -> [u8; 16] {
+    let mut content = [0; 16];
+    content[..8].copy_from_slice(&PROOF);
+    content[8..].copy_from_slice(&number.to_le_bytes());
+    content
+}
 
 /// Who a process is. All ids are of the moment they were asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,7 +79,7 @@ pub(crate) fn of_caller(origin: &Origin) -> Result<Credentials, CredentialError>
     if let Ok(Some((now, groups))) = &now
         && *now == record
         && record.euid != 0
-        && record.uid != 0
+        && (record.uid, record.gid) == (record.euid, record.egid)
     {
         return Ok(with_groups(*now, groups.clone()));
     }
@@ -194,6 +204,7 @@ fn challenge(origin: &Origin) -> Result<(PeerIds, Vec<u32>), CredentialError> {
     link.wake(origin.lease.index);
 
     let pid = lock(&link.record).pid;
+    let content = proof(socket::cookie(link.socket())?);
     let end = Instant::now() + PROOF_TIME;
     loop {
         let left = end.saturating_duration_since(Instant::now());
@@ -207,7 +218,7 @@ fn challenge(origin: &Origin) -> Result<(PeerIds, Vec<u32>), CredentialError> {
         let mut polled = [PollFd::new(&ours, PollFlags::IN)];
         match rustix::event::poll(&mut polled, Some(&timeout)) {
             Ok(0) => return Err(CredentialError::Unproven),
-            Ok(_) => return check_proof(&ours, pid),
+            Ok(_) => return check_proof(&ours, pid, content),
             Err(rustix::io::Errno::INTR) => {}
             Err(errno) => return Err(errno.into()),
         }
@@ -216,15 +227,15 @@ fn challenge(origin: &Origin) -> Result<(PeerIds, Vec<u32>), CredentialError> {
 
 /// A proof has the kernel's word for the ids (no other message but one sent on purpose can carry a descriptor), and a socket
 /// whose maker's groups can be asked for.
-fn check_proof(ours: &OwnedFd, pid: u32) -> Result<(PeerIds, Vec<u32>), CredentialError> {
-    let mut content = [0; PROOF.len()];
+fn check_proof(ours: &OwnedFd, pid: u32, wanted: [u8; 16]) -> Result<(PeerIds, Vec<u32>), CredentialError> {
+    let mut content = [0; 16];
     let received = socket::receive(ours.as_fd(), &mut content)?;
     let (Some(ids), [maker]) = (received.ids, received.fds.as_slice()) else {
         super::undertaker::bury_all(received.fds);
         return Err(CredentialError::CallerGone);
     };
-    let genuine = received.len == PROOF.len()
-        && content == PROOF
+    let genuine = received.len == wanted.len()
+        && content == wanted
         && ids.pid == pid
         && socket::is_record_socket(maker.as_fd())
         && socket::peer_ids(maker.as_fd()).is_ok_and(|made| made == ids);
@@ -241,8 +252,8 @@ fn check_proof(ours: &OwnedFd, pid: u32) -> Result<(PeerIds, Vec<u32>), Credenti
     }
 }
 
-/// The client's part: proves this thread's effective ids on the socket a challenge brought.
-pub(crate) fn prove(socket: &OwnedFd) {
+/// The client's part: proves this thread's effective ids, as the other end of link socket `number`, on the socket a challenge brought.
+pub(crate) fn prove(socket: &OwnedFd, number: u64) {
     let Ok((sent, kept)) = socket_pair() else { return };
     let ids = PeerIds {
         pid: std::process::id(),
@@ -250,7 +261,7 @@ pub(crate) fn prove(socket: &OwnedFd) {
         gid: rustix::process::getegid().as_raw(),
     };
     // If it cannot be sent the server learns nothing and says so to its procedure.
-    let _ = socket::send(socket.as_fd(), &PROOF, &[sent.as_fd()], Some(ids));
+    let _ = socket::send(socket.as_fd(), &proof(number), &[sent.as_fd()], Some(ids));
     drop(kept);
 }
 

@@ -34,7 +34,7 @@ pub(crate) const ARGUMENT_BYTES: usize = 7552;
 pub(crate) const RESULT_BYTES: usize = 8192;
 /// Bytes of the window of a lane.
 pub(crate) const WINDOW_BYTES: usize = 256 << 10;
-/// Greatest step of a stream.
+/// Step of a stream; only the last one may be smaller.
 pub(crate) const CHUNK_BYTES: usize = 64 << 10;
 /// Size of the memory of a link.
 pub(crate) const LINK_BYTES: usize = HEADER_BYTES + LANES * (LANE_BYTES + WINDOW_BYTES);

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering, 
 use std::sync::{Arc, Mutex};
 
 use super::internal::InternalFd;
-use super::layout::{DOZES, LANES, LINK_BYTES, Lane, POLLS, POOLS, SLEEPS, small};
+use super::layout::{CHUNK_BYTES, DOZES, LANES, LINK_BYTES, Lane, POLLS, POOLS, Progress, SLEEPS, small};
 use super::object::{DoorObject, Export, lock};
 use super::pool::Pool;
 use super::stats::Client;
@@ -65,6 +65,11 @@ pub(crate) struct LaneState {
     doze: AtomicU8,
 }
 
+/// A client that writes the word back at the wrong moment could make a thread miss that it is wanted elsewhere: not for ever.
+const LONGEST_DOZE: rustix::time::Timespec = rustix::time::Timespec {
+    tv_sec: 0,
+    tv_nsec: 100_000_000,
+};
 /// In `doze`: nobody sleeps on the lane.
 const AWAKE: u8 = 0;
 /// In `doze`: the thread that holds the lane sleeps until its client calls.
@@ -78,10 +83,19 @@ pub(crate) struct Transfer {
     pub(crate) seq: u32,
     pub(crate) buffer: Buffer,
     pub(crate) received: usize,
+    /// How long threads have waited for it.
+    pub(crate) waited: std::time::Duration,
     pub(crate) len: usize,
     pub(crate) fds: Vec<OwnedFd>,
     pub(crate) door: Arc<DoorObject>,
     pub(crate) flags: u32,
+}
+
+impl Transfer {
+    /// Bytes that must have come before it is worth going on: clients send whole chunks.
+    pub(crate) fn next(&self) -> usize {
+        self.received + (self.len - self.received).min(CHUNK_BYTES)
+    }
 }
 
 /// Doors this client may call, by handle.
@@ -190,8 +204,7 @@ impl ServerLink {
         let transfer = lock(&state.transfer);
         transfer.as_ref().is_none_or(|transfer| {
             lane.cancel().load(Ordering::Acquire) == transfer.seq
-                || super::layout::Progress::bytes(lane.wr().load(Ordering::Acquire), transfer.seq)
-                    > transfer.received
+                || Progress::bytes(lane.wr().load(Ordering::Acquire), transfer.seq) >= transfer.next()
         })
     }
 
@@ -244,8 +257,8 @@ impl ServerLink {
             if self.is_dead() || state.doze.load(Ordering::SeqCst) != DOZING {
                 break;
             }
-            let slept =
-                rustix::thread::futex::wait(lane.feed(), rustix::thread::futex::Flags::empty(), word, None);
+            let flags = rustix::thread::futex::Flags::empty();
+            let slept = rustix::thread::futex::wait(lane.feed(), flags, word, Some(&LONGEST_DOZE));
             if slept != Err(rustix::io::Errno::INTR) {
                 break;
             }

@@ -60,6 +60,7 @@ mod object;
 mod offer;
 mod path;
 mod pool;
+mod route;
 mod server;
 mod spin;
 mod stats;

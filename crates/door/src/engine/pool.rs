@@ -250,7 +250,7 @@ impl Pool {
     }
 }
 
-fn new_bell() -> io::Result<InternalFd> {
+pub(crate) fn new_bell() -> io::Result<InternalFd> {
     let flags = EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK;
     Ok(InternalFd::new(rustix::event::eventfd(0, flags)?))
 }

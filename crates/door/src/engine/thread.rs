@@ -23,6 +23,11 @@ use crate::sys::memory::{Buffer, as_uninit};
 const ARGUMENT_MAX: u64 = 1 << 30;
 /// How long a thread waits for the client to go on with an argument or a result before it does something else.
 pub(crate) const PATIENCE: Duration = Duration::from_micros(200);
+/// How long a thread waits for a client in the middle of an argument or a result that has come, or gone, so far: who is slower than 64
+/// bytes a microsecond shall not hold a thread.
+pub(crate) fn patience_with(bytes: usize) -> Duration {
+    PATIENCE + Duration::from_micros(bytes as u64 / 64)
+}
 /// How long a thread may stay with one client while no other hears the bells.
 const STICKY: Duration = Duration::from_micros(50);
 
@@ -105,6 +110,8 @@ pub struct ServerThread {
     /// How long a streak has to be to be worth a doze.
     doze_after: u32,
     last_lane: (u64, usize),
+    /// When this thread last listened for bells.
+    listened: Instant,
     buffer: Buffer,
     spin: Spin,
     escape: Escape,
@@ -155,6 +162,7 @@ impl ServerThread {
             streak: 0,
             doze_after: DOZE_AFTER,
             last_lane: (0, 0),
+            listened: Instant::now(),
             buffer: Buffer::new(),
             spin: Spin::default(),
             escape: Escape::new(),
@@ -227,6 +235,10 @@ impl ServerThread {
                 }
                 continue;
             }
+            // A queue that is never empty must not keep those who ring from being heard.
+            if pool.has_queued() && self.listened.elapsed() > STICKY {
+                self.other_work(pool);
+            }
             let work = match pool.pop() {
                 Some(work) => Some(work),
                 None => match pool.wait(true) {
@@ -296,7 +308,12 @@ impl ServerThread {
         if ready || (!others && self.doze(pool, &mut lease)) {
             return Some(self.take(pool, lease));
         }
-        self.put_down(lease);
+        if others {
+            // What comes on this lane meanwhile waits behind them.
+            lease.abandon(pool);
+        } else {
+            self.put_down(lease);
+        }
         None
     }
 
@@ -352,6 +369,7 @@ impl ServerThread {
     #[cold]
     fn other_work(&mut self, pool: &Arc<Pool>) -> bool {
         self.sticky_since = Instant::now();
+        self.listened = self.sticky_since;
         if let Ok(Some(link)) = pool.wait(false)
             && let Some(work) = self.first_pending(pool, &link)
         {
@@ -438,6 +456,7 @@ impl ServerThread {
                 seq,
                 buffer,
                 received: 0,
+                waited: Duration::ZERO,
                 len,
                 fds,
                 door,
@@ -484,37 +503,35 @@ impl ServerThread {
     /// Copies what the client has put into the window, as long as it keeps coming.
     fn fetch(&mut self, lease: &Lease, transfer: &mut Transfer) -> Fetched {
         let (link, lane, seq) = (&lease.link, lease.link.lane(lease.index), transfer.seq);
-        let mut starved = false;
         lane.stalled().store(0, Ordering::Relaxed);
         while transfer.received < transfer.len {
             if link.is_dead() || lane.cancel().load(Ordering::Acquire) == seq {
                 return Fetched::Failed(Status::Interrupted);
             }
             let supplied = Progress::bytes(lane.wr().load(Ordering::Acquire), seq);
-            if supplied <= transfer.received {
-                let received = transfer.received;
-                let more = || Progress::bytes(lane.wr().load(Ordering::Acquire), seq) > received;
-                let peer = lane.client_cpu().load(Ordering::Relaxed);
-                if self.spin.until(SERVER_BUDGET, peer, more) {
-                    continue;
-                }
-                if starved {
+            let next = transfer.next();
+            if supplied < next {
+                let more = || Progress::bytes(lane.wr().load(Ordering::Acquire), seq) >= next;
+                if transfer.waited > patience_with(transfer.received) {
                     return Fetched::Parked;
                 }
-                starved = true;
-                let feed = lane.feed().load(Ordering::SeqCst);
-                lane.stalled().store(STARVES, Ordering::SeqCst);
-                fence(Ordering::SeqCst);
-                if !more() {
-                    sleep_on(lane.feed(), feed, PATIENCE);
+                let began = Instant::now();
+                let peer = lane.client_cpu().load(Ordering::Relaxed);
+                if !self.spin.until(SERVER_BUDGET, peer, more) {
+                    let feed = lane.feed().load(Ordering::SeqCst);
+                    lane.stalled().store(STARVES, Ordering::SeqCst);
+                    fence(Ordering::SeqCst);
+                    if !more() {
+                        sleep_on(lane.feed(), feed, PATIENCE);
+                    }
+                    lane.stalled().store(0, Ordering::SeqCst);
                 }
-                lane.stalled().store(0, Ordering::SeqCst);
+                transfer.waited += began.elapsed();
                 continue;
             }
             if supplied > transfer.len || supplied - transfer.received > WINDOW_BYTES {
                 return Fetched::Failed(Status::ArgumentTooLarge);
             }
-            starved = false;
             let (start, end) = (transfer.received, supplied);
             let step = (end - start)
                 .min(CHUNK_BYTES)

@@ -160,11 +160,22 @@ fn lead(link: &ClientLink, index: usize, time: Duration, ready: &dyn Fn() -> boo
     let slept = if ready() {
         Ok(())
     } else {
-        let mut polled = [PollFd::new(&link.socket, PollFlags::IN | PollFlags::RDHUP)];
+        let on_socket = PollFd::new(&link.socket, PollFlags::IN | PollFlags::RDHUP);
+        // Another thread may read the note that was to wake this one, and says so.
+        let nudge = link.nudge();
+        let time = if nudge.is_some() { time } else { time.min(TRUST) };
+        let mut polled = [
+            on_socket,
+            PollFd::new(nudge.unwrap_or(&link.socket), PollFlags::IN),
+        ];
         let slept = rustix::event::poll(&mut polled, Some(&timespec(time)));
         let events = polled[0].revents();
+        if let Some(nudge) = nudge {
+            // Non-blocking.
+            let _ = rustix::io::read(nudge, &mut [0; 8]);
+        }
         if slept.is_ok() && !events.is_empty() {
-            link.drain();
+            link.receive();
         }
         if events.intersects(PollFlags::HUP | PollFlags::RDHUP | PollFlags::ERR | PollFlags::NVAL) {
             link.set_dead();

@@ -163,3 +163,44 @@ fn dr_157_closing_the_descriptor_does_not_end_a_call_on_it() {
     let (outcome, _) = caller.join().unwrap();
     assert_eq!(outcome.unwrap(), b"argument");
 }
+
+#[test]
+fn dr_067_a_caller_that_stood_still_gets_its_answer() {
+    let server = Server::start();
+    let mut still = Process::start("stand_still", server.directory.path());
+    still.wait_for("calling");
+    still.stop();
+    // What it waits for: a call that is given up.
+    let mut client = Process::start("abandon", server.directory.path());
+    client.wait_for("begun");
+    client.kill();
+    assert_eq!(
+        number(&call(&server.open("cancelled"), &1u64.to_le_bytes()).unwrap()),
+        1
+    );
+    still.go_on();
+    assert!(still.finished_well());
+}
+
+/// Role: makes a call that takes until another one is given up.
+pub(crate) fn stand_still(directory: &Path) {
+    let cancelled = DoorHandle::open(directory.join("cancelled")).unwrap();
+    call(&cancelled, &0u64.to_le_bytes()).unwrap();
+    say("calling");
+    assert_eq!(number(&call(&cancelled, &1u64.to_le_bytes()).unwrap()), 1);
+}
+
+#[test]
+fn a_server_that_stood_still_answers_afterwards() {
+    let server = Server::start();
+    let echo = server.open("echo");
+    call(&echo, b"warm").unwrap();
+    server.process.stop();
+    let caller = std::thread::spawn(move || call(&echo, b"patient").map(door::Answer::into_data));
+    // A deadline does not depend on it.
+    let other = server.open("length");
+    let outcome = other.call_with(Call::new(b"x").deadline(Duration::from_millis(20)));
+    assert!(matches!(outcome, Err(CallError::TimedOut)), "{outcome:?}");
+    server.process.go_on();
+    assert_eq!(caller.join().unwrap().unwrap(), b"patient");
+}

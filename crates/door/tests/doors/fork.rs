@@ -5,7 +5,7 @@ use door::{Door, DoorHandle, Reply};
 use crate::support::{Server, call};
 
 /// Runs `body` in a forked child of this process; true if it returned true in time.
-fn in_child(body: impl FnOnce() -> bool) -> bool {
+pub(crate) fn in_child(body: impl FnOnce() -> bool) -> bool {
     // SAFETY: the child only runs `body`, and leaves without running the parent's destructors.
     let pid = unsafe { libc::fork() };
     assert!(pid >= 0);

@@ -1,123 +1,15 @@
 //! Peers that do not keep to the rules. What they do must not reach anybody else.
 
-use std::io::IoSlice;
-use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use door::DoorHandle;
-use rustix::net::{
-    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, SocketFlags, SocketType,
-};
+use rustix::net::SocketType;
 
 use crate::support::{Server, call, call_with, file_with, pattern, text_of};
-
-/// Size of the memory of a link: header, 64 lanes and 64 windows.
-const LINK_BYTES: usize = 4096 + 64 * (16 + 256) * 1024;
-
-fn send(socket: BorrowedFd<'_>, bytes: &[u8], fds: &[BorrowedFd<'_>]) {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(8))];
-    let mut control = SendAncillaryBuffer::new(&mut space);
-    if !fds.is_empty() {
-        assert!(control.push(SendAncillaryMessage::ScmRights(fds)));
-    }
-    // A full queue is as good as a sent record here.
-    let _ = rustix::net::sendmsg(
-        socket,
-        &[IoSlice::new(bytes)],
-        &mut control,
-        SendFlags::DONTWAIT | SendFlags::NOSIGNAL,
-    );
-}
-
-fn pair(kind: SocketType) -> (OwnedFd, OwnedFd) {
-    rustix::net::socketpair(AddressFamily::UNIX, kind, SocketFlags::CLOEXEC, None).unwrap()
-}
-
-/// A well-formed HELLO, as the wire wants it.
-fn hello() -> [u8; 32] {
-    let mut record = [0; 32];
-    record[..8].copy_from_slice(b"DRLN\x01\x00\x01\x00");
-    record
-}
-
-/// A client made by hand: its socket, the link's memory, the bell, and the handle of the door.
-struct Rogue {
-    /// As long as it is held the handle is good.
-    _door: DoorHandle,
-    socket: OwnedFd,
-    memory: &'static [AtomicU8],
-    bell: OwnedFd,
-    handle: u64,
-}
-
-fn rogue(door: DoorHandle) -> Rogue {
-    let (ours, theirs) = pair(SocketType::SEQPACKET);
-    send(door.as_fd(), &hello(), &[theirs.as_fd()]);
-    drop(theirs);
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(8))];
-    let mut control = RecvAncillaryBuffer::new(&mut space);
-    let mut answer = [0; 256];
-    let mut iov = [std::io::IoSliceMut::new(&mut answer)];
-    let flags = RecvFlags::CMSG_CLOEXEC;
-    assert!(
-        rustix::net::recvmsg(&ours, &mut iov, &mut control, flags)
-            .unwrap()
-            .bytes
-            > 32
-    );
-    let mut fds = Vec::new();
-    for message in control.drain() {
-        if let RecvAncillaryMessage::ScmRights(rights) = message {
-            fds.extend(rights);
-        }
-    }
-    let bell = fds.pop().unwrap();
-    let memory = fds.pop().unwrap();
-    // SAFETY: a fresh mapping of a file that cannot shrink; it is never unmapped, and only accessed atomically.
-    let base = unsafe {
-        let protection = rustix::mm::ProtFlags::READ | rustix::mm::ProtFlags::WRITE;
-        rustix::mm::mmap(
-            std::ptr::null_mut(),
-            LINK_BYTES,
-            protection,
-            rustix::mm::MapFlags::SHARED,
-            &memory,
-            0,
-        )
-        .unwrap()
-    };
-    // SAFETY: as above.
-    let memory = unsafe { std::slice::from_raw_parts(base.cast::<AtomicU8>(), LINK_BYTES) };
-    let handle = u64::from_le_bytes(answer[16..24].try_into().unwrap());
-    Rogue {
-        _door: door,
-        socket: ours,
-        memory,
-        bell,
-        handle,
-    }
-}
-
-impl Rogue {
-    fn write(&self, offset: usize, bytes: &[u8]) {
-        for (at, byte) in bytes.iter().enumerate() {
-            self.memory[offset + at].store(*byte, Ordering::SeqCst);
-        }
-    }
-
-    fn lane(index: usize) -> usize {
-        4096 + index * (16 << 10)
-    }
-
-    /// Rings for these lanes, a bit each.
-    fn ring(&self, lanes: u64) {
-        self.write(256, &lanes.to_le_bytes());
-        let _ = rustix::io::write(&self.bell, &1u64.to_ne_bytes());
-    }
-}
+use crate::wire::{
+    CHUNK_BYTES, LinkMemory, RogueClient, WINDOW_BYTES, head, hello, pair, progress, send, word,
+};
 
 #[test]
 fn garbage_on_a_door_descriptor_reaches_nobody() {
@@ -158,18 +50,19 @@ fn a_shut_down_descriptor_hurts_only_its_holder() {
 fn garbage_on_a_link_reaches_nobody() {
     let server = Server::start();
     let echo = server.open("echo");
-    let rogue = rogue(server.open("text"));
+    let rogue = RogueClient::new(server.open("text"));
     let file = file_with("stray");
     for round in 0..300u64 {
         send(rogue.socket.as_fd(), &pattern(32, round), &[file.as_fd(); 4]);
-        let mut note = hello();
+        let mut note = [0; 32];
+        note[..8].copy_from_slice(&head(1));
         note[8] = (round % 80) as u8;
         send(rogue.socket.as_fd(), &note, &[file.as_fd(); 8]);
         // A request that announces descriptors makes a server thread look at the socket.
-        let lane = Rogue::lane(round as usize % 64);
-        rogue.write(lane + 8, &3u32.to_le_bytes());
-        rogue.write(lane + 16, &rogue.handle.to_le_bytes());
-        rogue.write(lane, &(round as u32 + 1).to_le_bytes());
+        let lane = LinkMemory::lane(round as usize % 64);
+        rogue.memory.write(lane + 8, &3u32.to_le_bytes());
+        rogue.memory.write(lane + 16, &rogue.handle.to_le_bytes());
+        rogue.memory.write(lane, &(round as u32 + 1).to_le_bytes());
         rogue.ring(1 << (round % 64));
         assert_eq!(
             call(&echo, &round.to_le_bytes()).unwrap().data(),
@@ -183,38 +76,35 @@ fn garbage_on_a_link_reaches_nobody() {
 #[test]
 fn a_handle_that_was_not_given_opens_no_door() {
     let server = Server::start();
-    let rogue = rogue(server.open("echo"));
-    let lane = Rogue::lane(0);
+    let rogue = RogueClient::new(server.open("echo"));
+    let lane = LinkMemory::lane(0);
     for (seq, handle) in [rogue.handle ^ 1, rogue.handle + (1 << 32), 0, u64::MAX]
         .into_iter()
         .enumerate()
     {
         let seq = seq as u32 + 1;
-        rogue.write(lane + 16, &handle.to_le_bytes());
-        rogue.write(lane, &seq.to_le_bytes());
+        rogue.memory.write(lane + 16, &handle.to_le_bytes());
+        rogue.memory.write(lane, &seq.to_le_bytes());
         rogue.ring(1);
-        let word = |offset: usize| {
-            let bytes = [0, 1, 2, 3].map(|at| rogue.memory[lane + offset + at].load(Ordering::SeqCst));
-            u32::from_le_bytes(bytes)
-        };
-        while word(128) != seq {
+        let read = |offset| rogue.memory.word(0, offset).load(Ordering::SeqCst);
+        while read(word::REP) != seq {
             std::thread::yield_now();
         }
-        assert_eq!(word(132), 2, "handle {handle:x} is stale");
+        assert_eq!(read(word::STATUS), 2, "handle {handle:x} is stale");
     }
 }
 
 #[test]
 fn a_transfer_that_stops_half_way_holds_no_thread() {
     let server = Server::start();
-    let rogue = rogue(server.open("echo"));
+    let rogue = RogueClient::new(server.open("echo"));
     // On every lane: a megabyte announced, a few bytes supplied, then silence.
     for index in 0..64 {
-        let lane = Rogue::lane(index);
-        rogue.write(lane + 16, &rogue.handle.to_le_bytes());
-        rogue.write(lane + 24, &(1u64 << 20).to_le_bytes());
-        rogue.write(lane + 520, &(1u64 << 40 | 100).to_le_bytes());
-        rogue.write(lane, &1u32.to_le_bytes());
+        let lane = LinkMemory::lane(index);
+        rogue.memory.write(lane + 16, &rogue.handle.to_le_bytes());
+        rogue.memory.write(lane + 24, &(1u64 << 20).to_le_bytes());
+        rogue.memory.write(lane + 520, &(1u64 << 40 | 100).to_le_bytes());
+        rogue.memory.write(lane, &1u32.to_le_bytes());
     }
     rogue.ring(u64::MAX);
     let echo = server.open("echo");
@@ -229,18 +119,18 @@ fn a_transfer_that_stops_half_way_holds_no_thread() {
 #[test]
 fn a_long_reply_nobody_takes_holds_no_thread() {
     let server = Server::start();
-    let rogue = rogue(server.open("big"));
+    let rogue = RogueClient::new(server.open("big"));
     for index in 0..8 {
-        let lane = Rogue::lane(index);
-        rogue.write(lane + 16, &rogue.handle.to_le_bytes());
-        rogue.write(lane + 24, &8u64.to_le_bytes());
-        rogue.write(lane + 32, &(1u64 << 20).to_le_bytes());
-        rogue.write(lane, &1u32.to_le_bytes());
+        let lane = LinkMemory::lane(index);
+        rogue.memory.write(lane + 16, &rogue.handle.to_le_bytes());
+        rogue.memory.write(lane + 24, &8u64.to_le_bytes());
+        rogue.memory.write(lane + 32, &(1u64 << 20).to_le_bytes());
+        rogue.memory.write(lane, &1u32.to_le_bytes());
     }
     rogue.ring(0xFF);
     // The rest came as files: every lane says so without a byte having been taken.
     for index in 0..8 {
-        while rogue.memory[Rogue::lane(index) + 416].load(Ordering::SeqCst) != 1 {
+        while rogue.memory.word(index, word::SPILLED).load(Ordering::SeqCst) != 1 {
             std::thread::yield_now();
         }
     }
@@ -250,16 +140,14 @@ fn a_long_reply_nobody_takes_holds_no_thread() {
 #[test]
 fn descriptors_nobody_says_a_word_about_hold_no_thread() {
     let server = Server::start();
-    let rogue = rogue(server.open("refuse"));
+    let rogue = RogueClient::new(server.open("refuse"));
     for index in 0..8 {
-        let lane = Rogue::lane(index);
-        rogue.write(lane + 16, &rogue.handle.to_le_bytes());
-        rogue.write(lane, &1u32.to_le_bytes());
+        rogue.post(index, 1, 0);
     }
     rogue.ring(0xFF);
     // Every offer stands in the end, by the server's own decision.
     for index in 0..8 {
-        while rogue.memory[Rogue::lane(index) + 424].load(Ordering::SeqCst) != 3 {
+        while rogue.memory.word(index, word::SETTLED).load(Ordering::SeqCst) != 3 {
             std::thread::yield_now();
         }
     }
@@ -267,9 +155,62 @@ fn descriptors_nobody_says_a_word_about_hold_no_thread() {
 }
 
 #[test]
+fn a_transfer_that_dribbles_holds_no_thread() {
+    const LEN: u64 = 32 << 20;
+    let server = Server::start();
+    let rogue = RogueClient::new(server.open("echo"));
+    let supplied = rogue.memory.double_word(0, word::WR);
+    supplied.store(progress(1, 1), Ordering::SeqCst);
+    rogue.post(0, 1, LEN);
+    rogue.ring(1);
+    // Byte by byte, so that there is always something to wait for: until the server has put the transfer aside.
+    let taken = rogue.memory.double_word(0, word::RD);
+    let consumed = || taken.load(Ordering::SeqCst) & progress(0, u64::MAX >> 24);
+    let mut bytes = 1;
+    while rogue.memory.word(0, word::STALLED).load(Ordering::SeqCst) != 2 {
+        assert_ne!(bytes, LEN, "a thread has taken everything byte by byte");
+        assert_eq!(consumed() % CHUNK_BYTES, 0, "a thread was kept busy with crumbs");
+        if bytes < consumed() + WINDOW_BYTES as u64 {
+            bytes += 1;
+            supplied.store(progress(1, bytes), Ordering::SeqCst);
+        }
+        std::thread::yield_now();
+    }
+    assert_eq!(consumed() % CHUNK_BYTES, 0, "a thread was kept busy with crumbs");
+}
+
+#[test]
+fn a_long_reply_that_is_taken_in_crumbs_holds_no_thread() {
+    const LEN: u64 = 32 << 20;
+    let server = Server::start();
+    let rogue = RogueClient::new(server.open("big"));
+    rogue
+        .memory
+        .write(LinkMemory::lane(0) + word::ARGUMENT_INLINE, &LEN.to_le_bytes());
+    rogue.post(0, 1, 8);
+    rogue.ring(1);
+    let (made, eaten) = (
+        rogue.memory.double_word(0, word::MADE),
+        rogue.memory.double_word(0, word::EATEN),
+    );
+    let mut bytes = 0;
+    // The rest comes as a file.
+    while rogue.memory.word(0, word::SPILLED).load(Ordering::SeqCst) != 1 {
+        assert_ne!(bytes, LEN, "a thread has given away everything byte by byte");
+        let made = made.load(Ordering::SeqCst);
+        assert_eq!(made % CHUNK_BYTES, 0, "a thread was kept busy with crumbs");
+        if made > progress(1, bytes) {
+            bytes += 1;
+            eaten.store(progress(1, bytes), Ordering::SeqCst);
+            std::thread::yield_now();
+        }
+    }
+}
+
+#[test]
 fn scribbling_on_link_memory_does_not_disturb_a_correct_client() {
     let server = Server::start();
-    let rogue = Arc::new(rogue(server.open("echo")));
+    let rogue = Arc::new(RogueClient::new(server.open("echo")));
     let stop = Arc::new(AtomicBool::new(false));
     let scribbled = Arc::new(AtomicU64::new(0));
     let scribblers: Vec<_> = (0..2u64)
@@ -293,35 +234,35 @@ fn scribbling_on_link_memory_does_not_disturb_a_correct_client() {
     assert_eq!(call(&server.open("echo"), b"alive").unwrap().data(), b"alive");
 }
 
-fn scribble(rogue: &Rogue, seed: u64, stop: &AtomicBool, scribbled: &AtomicU64) {
+fn scribble(rogue: &RogueClient, seed: u64, stop: &AtomicBool, scribbled: &AtomicU64) {
     let mut random = pattern(1 << 16, seed + 1).into_iter().cycle();
     let mut next = || random.next().unwrap();
     while !stop.load(Ordering::Relaxed) {
         let index = usize::from(next() % 64);
-        let lane = Rogue::lane(index);
+        let lane = LinkMemory::lane(index);
         // The words of both sides, the bells' bits, or the valid handle, so that some requests get further.
         match next() % 8 {
-            0 => rogue.write(
+            0 => rogue.memory.write(
                 256 + usize::from(next() % 64) * 8,
                 &[next(), next(), next(), next()],
             ),
-            1 => rogue.write(lane + 16, &rogue.handle.to_le_bytes()),
-            2 => rogue.write(lane + 24, &[next(), next(), 0, 0, 0, 0, 0, 0]),
-            3 => rogue.write(lane + 1024 % (usize::from(next()) + 1) * 4, &[next(), next()]),
-            4 => rogue.write(1024 + index * 4, &[next() % 3]),
-            5 => rogue.write(lane + 512, &[next() % 3]),
-            _ => rogue.write(lane + usize::from(next()) * 4 % 560, &[next(), next() % 2]),
+            1 => rogue.memory.write(lane + 16, &rogue.handle.to_le_bytes()),
+            2 => rogue.memory.write(lane + 24, &[next(), next(), 0, 0, 0, 0, 0, 0]),
+            3 => rogue
+                .memory
+                .write(lane + 1024 % (usize::from(next()) + 1) * 4, &[next(), next()]),
+            4 => rogue.memory.write(1024 + index * 4, &[next() % 3]),
+            5 => rogue.memory.write(lane + 512, &[next() % 3]),
+            _ => rogue
+                .memory
+                .write(lane + usize::from(next()) * 4 % 560, &[next(), next() % 2]),
         }
         if next() % 16 == 0 {
             rogue.ring(1 << index);
         }
         if next() == 0 {
             // Holes read as zeros; they must not be faults.
-            let page = 4096 * usize::from(next());
-            // SAFETY: only the content of the mapping changes, which is accessed atomically.
-            let base = rogue.memory[page..].as_ptr().cast_mut().cast();
-            // SAFETY: inside the mapping.
-            let _ = unsafe { rustix::mm::madvise(base, 4096, rustix::mm::Advice::LinuxRemove) };
+            rogue.memory.punch(usize::from(next()));
         }
         scribbled.fetch_add(1, Ordering::Relaxed);
     }

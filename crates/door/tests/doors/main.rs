@@ -10,12 +10,15 @@ mod descriptors;
 mod failures;
 mod fork;
 mod hostile;
+mod hostile_server;
 mod identity;
 mod paths;
+mod starvation;
 mod statistics;
 mod stress;
 mod support;
 mod unreferenced;
+mod wire;
 
 #[test]
 #[ignore = "not a test: where child processes start"]

@@ -187,8 +187,7 @@ fn a_dead_server_and_one_that_does_not_answer_are_errors() {
     let mut server = Server::start();
     let door = server.open("length");
     assert_eq!(number(&call(&door, b"abc").unwrap()), 3);
-    let pid = rustix::process::Pid::from_child(&server.process.child);
-    rustix::process::kill_process(pid, rustix::process::Signal::STOP).unwrap();
+    server.process.stop();
     let soon = Duration::from_millis(1);
     assert_eq!(
         door.statistics(soon).unwrap_err().kind(),

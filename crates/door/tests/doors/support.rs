@@ -49,6 +49,11 @@ impl Process {
         }
     }
 
+    /// Says something to the process.
+    pub(crate) fn tell(&mut self, line: &str) {
+        writeln!(self.child.stdin.as_mut().unwrap(), "{line}").unwrap();
+    }
+
     /// Waits for the end; true if the process was content.
     pub(crate) fn finished_well(&mut self) -> bool {
         let mut rest = String::new();
@@ -58,6 +63,20 @@ impl Process {
             eprintln!("{rest}");
         }
         well
+    }
+
+    /// Stops the process, and waits until it stands still.
+    pub(crate) fn stop(&self) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::STOP).unwrap();
+        let stopped = rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::UNTRACED);
+        assert!(stopped.unwrap().unwrap().1.stopped());
+    }
+
+    /// Lets it go on.
+    pub(crate) fn go_on(&self) {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(pid, rustix::process::Signal::CONT).unwrap();
     }
 
     pub(crate) fn kill(&mut self) {
@@ -189,6 +208,9 @@ pub(crate) fn role() {
         "drop_privileges" => crate::identity::drop_privileges(&directory),
         "abandon" => crate::failures::abandon(&directory),
         "chain" => crate::calls::chain(&directory),
+        "serve_alone" => crate::starvation::serve_alone(&directory),
+        "stand_still" => crate::failures::stand_still(&directory),
+        "visit" => crate::hostile_server::visit(&directory),
         "starve" => crate::descriptors::starve(&directory),
         other => panic!("no role {other}"),
     }
@@ -336,6 +358,12 @@ fn serve(directory: &Path) {
                     who.uid, who.gid, who.euid, who.egid, who.pid, who.groups
                 ))
             })
+            .unwrap(),
+    );
+    add(
+        "proven",
+        open()
+            .create(|call| Reply::bytes(if call.credentials().is_ok() { "yes" } else { "no" }))
             .unwrap(),
     );
 
