@@ -31,9 +31,9 @@ fn garbage(seed: u64) -> Vec<u8> {
 fn call_with_garbage(door: &DoorHandle, mut answered: impl FnMut(&[u8])) {
     for seed in 1..=ROUNDS {
         let bytes = garbage(seed);
-        let mut call = Call::new(&bytes).deadline(CALL_LIMIT);
+        let mut call = Call::new(&bytes).timeout(CALL_LIMIT);
         if seed.is_multiple_of(7) {
-            call = call.descriptor(OwnedFd::from(
+            call = call.give(OwnedFd::from(
                 std::fs::File::open("/dev/null").expect("/dev/null"),
             ));
         }
@@ -127,7 +127,7 @@ fn session_door(control: &Path, transport: &Door) -> DoorHandle {
     let door = DoorHandle::open(control).expect("the control door");
     let lent = transport.lend().expect("a descriptor of our door");
     let answer = door
-        .call_with(Call::new(&request).descriptor(lent).deadline(CALL_LIMIT))
+        .call_with(Call::new(&request).give(lent).timeout(CALL_LIMIT))
         .expect("installed");
     let text = String::from_utf8_lossy(answer.data()).into_owned();
     let session = answer.into_descriptors().into_iter().next();
@@ -197,7 +197,7 @@ fn false_daemon(path: &Path, doors: Sender<OwnedFd>) -> (Door, Door) {
                         .try_clone()
                         .expect("a descriptor");
                     let answer = Answer::good(AdminReply::ProxySession { session: 1 });
-                    return Reply::bytes(encode_answer(&answer)).with_descriptor(end);
+                    return Reply::bytes(encode_answer(&answer)).give(end);
                 }
                 Request::GetAluaState {} => Answer::good(AdminReply::Alua {
                     enabled: false,
@@ -233,7 +233,7 @@ fn the_transports_door_carries_or_refuses_garbage_and_lives() {
     let second = fd.try_clone().expect("a descriptor");
     let door = DoorHandle::from_fd(fd).expect("a door");
     until(PATIENCE, "the transports to meet", || {
-        let answer = door.call_with(Call::new(b"not a message").deadline(CALL_LIMIT))?;
+        let answer = door.call_with(Call::new(b"not a message").timeout(CALL_LIMIT))?;
         Ok((answer.data() == 0_u32.to_le_bytes()).then_some(()))
     })
     .expect("connected");

@@ -2,6 +2,8 @@
 
 use std::io;
 
+use crate::engine::FinishError;
+
 /// Why a door call failed. door_call(3C), ERRORS.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -47,28 +49,51 @@ pub enum CallError {
     Os(#[from] io::Error),
 }
 
+impl CallError {
+    /// The error number door_call(3C) would give.
+    #[must_use]
+    pub fn errno(&self) -> i32 {
+        match self {
+            Self::Revoked | Self::NotADoor => libc::EBADF,
+            Self::Interrupted => libc::EINTR,
+            Self::Again => libc::EAGAIN,
+            Self::TimedOut => libc::ETIMEDOUT,
+            Self::TooBig => libc::ENOBUFS,
+            Self::ArgumentTooLarge => libc::E2BIG,
+            Self::DescriptorsRefused => libc::ENOTSUP,
+            Self::TooManyDescriptors => libc::ENFILE,
+            Self::OutOfDescriptors => libc::EMFILE,
+            Self::ReplyTooBig { .. } => libc::EOVERFLOW,
+            Self::Os(error) => raw(error),
+        }
+    }
+
+    /// True if the procedure did not run: the same call can be made again without being made twice.
+    #[must_use]
+    pub fn has_not_run(&self) -> bool {
+        !matches!(
+            self,
+            Self::Interrupted
+                | Self::TimedOut
+                | Self::ReplyTooBig { .. }
+                | Self::OutOfDescriptors
+                | Self::Os(_)
+        )
+    }
+}
+
+/// Every error has a number; those the standard library makes up are input/output errors.
+fn raw(error: &io::Error) -> i32 {
+    error.raw_os_error().unwrap_or(libc::EIO)
+}
+
 impl From<CallError> for io::Error {
+    /// Of the kind that goes with [`CallError::errno`]; the error itself is inside.
     fn from(error: CallError) -> Self {
-        let kind = match &error {
-            CallError::Os(_) => {
-                let CallError::Os(inner) = error else {
-                    unreachable!("matched just above")
-                };
-                return inner;
-            }
-            CallError::Interrupted => io::ErrorKind::Interrupted,
-            CallError::Again => io::ErrorKind::WouldBlock,
-            CallError::TimedOut => io::ErrorKind::TimedOut,
-            CallError::DescriptorsRefused => io::ErrorKind::Unsupported,
-            CallError::Revoked
-            | CallError::TooBig
-            | CallError::ArgumentTooLarge
-            | CallError::TooManyDescriptors
-            | CallError::OutOfDescriptors
-            | CallError::ReplyTooBig { .. }
-            | CallError::NotADoor => io::ErrorKind::Other,
-        };
-        Self::new(kind, error)
+        match error {
+            CallError::Os(error) => error,
+            error => Self::new(Self::from_raw_os_error(error.errno()).kind(), error),
+        }
     }
 }
 
@@ -76,6 +101,46 @@ impl From<CallError> for io::Error {
 #[derive(Debug, thiserror::Error)]
 #[error("the descriptor is not a door")]
 pub struct NotADoor(pub std::os::fd::OwnedFd);
+
+impl From<NotADoor> for io::Error {
+    /// `ENXIO`; the descriptor is closed.
+    fn from(_: NotADoor) -> Self {
+        Self::from_raw_os_error(libc::ENXIO)
+    }
+}
+
+/// Why an answer was not sent. door_return(3C), ERRORS.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReplyError {
+    /// The caller takes no answer, or there are more than 1,024 descriptors (E2BIG).
+    #[error("more than the caller can take")]
+    TooBig,
+    /// The system cannot carry the descriptors now (EMFILE).
+    #[error("out of file descriptors")]
+    OutOfDescriptors,
+    /// The caller is gone or gave up: the answer was dropped.
+    #[error("nobody waits for the answer")]
+    CallerGone,
+    /// The call has been answered before.
+    #[error("the call was answered before")]
+    Answered,
+    /// The system refused.
+    #[error(transparent)]
+    Os(#[from] io::Error),
+}
+
+impl From<FinishError> for ReplyError {
+    fn from(error: FinishError) -> Self {
+        match error {
+            FinishError::TooBig => Self::TooBig,
+            FinishError::OutOfDescriptors => Self::OutOfDescriptors,
+            FinishError::BadDescriptor => Self::Os(io::Error::from_raw_os_error(libc::EBADF)),
+            FinishError::NoCaller => Self::CallerGone,
+            FinishError::Os(error) => Self::Os(error),
+        }
+    }
+}
 
 /// Why the caller's credentials cannot be told. door_ucred(3C), ERRORS.
 #[derive(Debug, thiserror::Error)]
@@ -131,13 +196,45 @@ impl From<rustix::io::Errno> for CredentialError {
     }
 }
 
+impl CredentialError {
+    /// The error number door_ucred(3C) would give.
+    #[must_use]
+    pub fn errno(&self) -> i32 {
+        match self {
+            Self::CallerGone => libc::EINVAL,
+            Self::Unproven => libc::EAGAIN,
+            Self::Os(error) => raw(error),
+        }
+    }
+}
+
+impl From<CredentialError> for io::Error {
+    fn from(error: CredentialError) -> Self {
+        match error {
+            CredentialError::Os(error) => error,
+            error => Self::new(Self::from_raw_os_error(error.errno()).kind(), error),
+        }
+    }
+}
+
+impl AttachError {
+    /// The error number fattach(3C) or fdetach(3C) would give.
+    #[must_use]
+    pub fn errno(&self) -> i32 {
+        match self {
+            Self::Busy => libc::EBUSY,
+            Self::NotOurs | Self::NotAttached => libc::EINVAL,
+            Self::NotOwner => libc::EPERM,
+            Self::Os(error) => raw(error),
+        }
+    }
+}
+
 impl From<AttachError> for io::Error {
     fn from(error: AttachError) -> Self {
         match error {
-            AttachError::Os(inner) => inner,
-            AttachError::Busy => Self::from_raw_os_error(libc::EBUSY),
-            AttachError::NotOurs | AttachError::NotAttached => Self::from_raw_os_error(libc::EINVAL),
-            AttachError::NotOwner => Self::from_raw_os_error(libc::EPERM),
+            AttachError::Os(error) => error,
+            error => Self::new(Self::from_raw_os_error(error.errno()).kind(), error),
         }
     }
 }

@@ -1,19 +1,21 @@
 //! The client's side: a door one can call.
 
 use std::io;
-use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::call::{Answer, Call, FailedCall, SliceSink};
 use crate::descriptor::ReceivedDescriptor;
-use crate::engine::{self, CallRequest, DeadDoor, ReplySink, Target, VecSink};
+use crate::engine::{self, CallFailure, CallReply, DeadDoor, ReplySink, Target};
 use crate::error::{CallError, NotADoor};
 use crate::info::DoorInfo;
 use crate::statistics::Statistics;
 
 /// A descriptor that refers to a door, ready to be called from any number of threads.
+///
+/// It goes on working in a forked child.
 #[derive(Debug)]
 pub struct DoorHandle {
     fd: OwnedFd,
@@ -27,7 +29,7 @@ impl DoorHandle {
     /// `ENXIO` if what is there is no door, `ECONNREFUSED` if its server is gone, else what `open(2)` would say.
     pub fn open(path: impl AsRef<Path>) -> io::Result<Self> {
         let fd = engine::open(path.as_ref(), DeadDoor::Refuse)?;
-        Self::from_fd(fd).map_err(|_| io::Error::from_raw_os_error(libc::ENXIO))
+        Ok(Self::from_fd(fd)?)
     }
 
     /// Takes a descriptor that came from anywhere: a reply, `SCM_RIGHTS`, inheritance.
@@ -60,29 +62,24 @@ impl DoorHandle {
     /// # Errors
     /// See [`CallError`]. After [`CallError::Interrupted`] it is unknown whether the procedure ran to its end.
     pub fn call(&self, argument: &[u8]) -> Result<Answer, CallError> {
-        self.call_with(Call::new(argument))
+        let call = Call::new(argument);
+        let mut sink = call.sink(None);
+        match engine::call_target(self.fd.as_fd(), &self.target, &call.request(&[]), &mut sink) {
+            Ok(reply) => Ok(Answer::new(sink, reply.descriptors)),
+            Err(failure) => Err(failure.error),
+        }
     }
 
-    /// Like [`call`](Self::call), with descriptors or a deadline. The descriptors are closed here in any case.
+    /// Like [`call`](Self::call), with descriptors, a deadline and so on.
     ///
     /// # Errors
-    /// See [`CallError`].
-    pub fn call_with(&self, call: Call<'_>) -> Result<Answer, CallError> {
-        let mut sink = VecSink::default();
-        let borrowed: Vec<BorrowedFd<'_>> = call.descriptors.iter().map(AsFd::as_fd).collect();
-        let request = CallRequest {
-            data: call.argument.into(),
-            descriptors: &borrowed,
-            deadline: call.deadline,
-            interruptible: false,
-            results: true,
-        };
-        let reply =
-            engine::call_target(self.fd.as_fd(), &self.target, &request, &mut sink).map_err(|f| f.error)?;
-        Ok(Answer {
-            data: sink.into_inner(),
-            descriptors: ReceivedDescriptor::all(reply.descriptors),
-        })
+    /// See [`CallError`]. Descriptors that were given and not taken come back with it.
+    pub fn call_with(&self, call: Call<'_>) -> Result<Answer, FailedCall> {
+        let mut sink = call.sink(None);
+        match self.run(&call, &mut sink) {
+            Ok(reply) => Ok(Answer::new(sink, reply.descriptors)),
+            Err(failure) => Err(call.failed(failure)),
+        }
     }
 
     /// Runs the procedure and puts its answer into `buffer`, without allocating; returns the answer's length. Descriptors of
@@ -90,18 +87,44 @@ impl DoorHandle {
     ///
     /// # Errors
     /// [`CallError::ReplyTooBig`] if the answer does not fit; it is lost then. Else see [`CallError`].
-    pub fn call_into(&self, argument: &[u8], buffer: &mut [u8]) -> Result<usize, CallError> {
-        let mut sink = SliceSink { buffer };
-        let request = CallRequest {
-            data: argument.into(),
-            descriptors: &[],
-            deadline: None,
-            interruptible: false,
-            results: true,
-        };
-        engine::call_target(self.fd.as_fd(), &self.target, &request, &mut sink)
-            .map(|reply| reply.data_len)
-            .map_err(|failure| failure.error)
+    pub fn call_into<'a>(&self, call: impl Into<Call<'a>>, buffer: &mut [u8]) -> Result<usize, FailedCall> {
+        let call = call.into();
+        match self.run(&call, &mut SliceSink(buffer)) {
+            Ok(reply) => Ok(reply.data_len),
+            Err(failure) => Err(call.failed(failure)),
+        }
+    }
+
+    /// Runs the procedure and replaces what is in `memory` by its answer; returns the answer's descriptors. The vector grows if
+    /// it must, and is used again otherwise: for large answers this saves more than copying them.
+    ///
+    /// # Errors
+    /// See [`CallError`]; `memory` is empty then.
+    pub fn call_reusing<'a>(
+        &self,
+        call: impl Into<Call<'a>>,
+        memory: &mut Vec<u8>,
+    ) -> Result<Vec<ReceivedDescriptor>, FailedCall> {
+        let call = call.into();
+        let mut sink = call.sink(Some(std::mem::take(memory)));
+        let outcome = self.run(&call, &mut sink);
+        *memory = sink.into_vec();
+        match outcome {
+            Ok(reply) => Ok(ReceivedDescriptor::all(reply.descriptors)),
+            Err(failure) => {
+                memory.clear();
+                Err(call.failed(failure))
+            }
+        }
+    }
+
+    fn run(&self, call: &Call<'_>, sink: &mut dyn ReplySink) -> Result<CallReply, CallFailure> {
+        engine::call_target(
+            self.fd.as_fd(),
+            &self.target,
+            &call.request(&call.borrowed()),
+            sink,
+        )
     }
 
     /// What the door says about itself.
@@ -141,85 +164,16 @@ impl AsFd for DoorHandle {
     }
 }
 
-/// One call, put together step by step.
-#[derive(Debug)]
-pub struct Call<'a> {
-    argument: &'a [u8],
-    descriptors: Vec<OwnedFd>,
-    deadline: Option<Instant>,
-}
+impl TryFrom<OwnedFd> for DoorHandle {
+    type Error = NotADoor;
 
-impl<'a> Call<'a> {
-    /// A call with `argument`, no descriptors and no deadline.
-    #[must_use]
-    pub fn new(argument: &'a [u8]) -> Self {
-        Self {
-            argument,
-            descriptors: Vec::new(),
-            deadline: None,
-        }
-    }
-
-    /// Sends a descriptor along; up to 1024.
-    #[must_use]
-    pub fn descriptor(mut self, fd: impl Into<OwnedFd>) -> Self {
-        self.descriptors.push(fd.into());
-        self
-    }
-
-    /// Gives up after `patience`; the server is told, and its answer is thrown away.
-    #[must_use]
-    pub fn deadline(mut self, patience: Duration) -> Self {
-        self.deadline = Instant::now().checked_add(patience);
-        self
+    fn try_from(fd: OwnedFd) -> Result<Self, NotADoor> {
+        Self::from_fd(fd)
     }
 }
 
-/// What a procedure answered.
-#[derive(Debug)]
-pub struct Answer {
-    data: Vec<u8>,
-    descriptors: Vec<ReceivedDescriptor>,
-}
-
-impl Answer {
-    /// The bytes.
-    #[must_use]
-    pub fn data(&self) -> &[u8] {
-        &self.data
+impl From<DoorHandle> for OwnedFd {
+    fn from(handle: DoorHandle) -> Self {
+        handle.fd
     }
-
-    /// The bytes, kept.
-    #[must_use]
-    pub fn into_data(self) -> Vec<u8> {
-        self.data
-    }
-
-    /// The descriptors, in the order they were sent.
-    #[must_use]
-    pub fn into_descriptors(self) -> Vec<ReceivedDescriptor> {
-        self.descriptors
-    }
-
-    /// Bytes and descriptors.
-    #[must_use]
-    pub fn into_parts(self) -> (Vec<u8>, Vec<ReceivedDescriptor>) {
-        (self.data, self.descriptors)
-    }
-}
-
-/// Delivers into a buffer of the caller, or not at all.
-struct SliceSink<'a> {
-    buffer: &'a mut [u8],
-}
-
-impl ReplySink for SliceSink<'_> {
-    fn place(&mut self, data: usize, _descriptors: usize) -> Result<&mut [MaybeUninit<u8>], CallError> {
-        if data > self.buffer.len() {
-            return Err(CallError::ReplyTooBig { needed: data });
-        }
-        Ok(crate::sys::memory::as_uninit(self.buffer))
-    }
-
-    fn placed(&mut self, _data: usize) {}
 }

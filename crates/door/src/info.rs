@@ -48,6 +48,23 @@ impl Default for Limits {
     }
 }
 
+impl Limits {
+    /// Whether a door can have them. A door that refuses descriptors may leave their greatest number at the default, or say 0.
+    pub(crate) fn check(&self, refuses_descriptors: bool) -> std::io::Result<()> {
+        let default = Self::default().descriptors_max;
+        let errno = if self.data_min > self.data_max {
+            libc::EINVAL
+        } else if self.descriptors_max > default {
+            libc::ERANGE
+        } else if refuses_descriptors && self.descriptors_max != 0 && self.descriptors_max != default {
+            libc::ENOTSUP
+        } else {
+            return Ok(());
+        };
+        Err(std::io::Error::from_raw_os_error(errno))
+    }
+}
+
 /// What `door_info` tells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DoorInfo {

@@ -24,36 +24,60 @@
 //!
 //! # Contract
 //!
-//! - A call is synchronous, and runs on a server thread of its own; the server makes as many as there are calls at once.
+//! - A call is synchronous, and runs on a server thread of its own: each door has [threads of its own](Builder::threads), or shares
+//!   those of the process, of which there are as many as there are calls at once, up to a [bound](set_process_threads).
+//! - A procedure is a closure that returns a [`Reply`]. A panic fails its call, with [`CallError::Interrupted`], and nothing else.
 //! - Arguments are private copies: nobody can change them while the procedure looks at them. An argument has at most 1 GiB, a call
 //!   or reply at most 1024 descriptors.
+//! - Descriptors are lent or given. Given ones belong to the receiver after success, and come [back](FailedCall::returned) if the
+//!   server did not take them; nothing leaks and nothing is closed twice. Those that arrive are close-on-exec.
 //! - After [`CallError::Revoked`] and [`CallError::Again`] the procedure has not run. After [`CallError::Interrupted`] and
-//!   [`CallError::TimedOut`] it may have.
-//! - A call whose server lives but does not answer waits as long as its [`deadline`](Call::deadline) says: without one, for ever.
-//! - A forked child keeps the door descriptors it inherits, as a client. Its parent's doors stay its parent's.
+//!   [`CallError::TimedOut`] it may have. [`CallError::has_not_run`] tells. No call is ever made again behind its caller's back.
+//! - A call whose server lives but does not answer waits as long as its [`timeout`](Call::timeout) says: without one, for ever.
+//! - A small call allocates nothing on either side. See [`DoorHandle::call_reusing`], [`Invocation::buffer`] and
+//!   [`Invocation::reply`] for large ones.
+//!
+//! # fork
+//!
+//! A forked child keeps the door descriptors it inherits, as a client: a [`DoorHandle`] goes on working. Its parent's doors stay its
+//! parent's: dropping a [`Door`] or an [`Attachment`] there revokes and detaches nothing, server threads do not exist, and an
+//! [`Invocation`] it was forked in the middle of cannot be answered by it. It may make doors of its own, which have their own threads.
+//! Nothing has to be called before or after. Inherited descriptors are references: a door with a living child is not unreferenced.
 //!
 //! # What it is not
 //!
 //! Not a message queue, not asynchronous, and not for other machines. It needs Linux 5.9; credentials are checked best from 6.13.
 #![deny(unsafe_code)]
 
+mod builder;
+mod call;
 mod descriptor;
 mod door;
 mod error;
+mod gate;
 mod handle;
 mod info;
+mod invocation;
+mod reply;
+mod small;
 mod statistics;
 mod sync;
 mod sys;
+mod threads;
 mod workers;
 
 #[doc(hidden)]
 pub mod engine;
 
+pub use builder::Builder;
+pub use call::{Answer, Call, FailedCall};
 pub use descriptor::ReceivedDescriptor;
-pub use door::{Attachment, Builder, Door, Invocation, Reply};
+pub use door::{Attachment, Door};
 pub use engine::Credentials;
-pub use error::{AttachError, CallError, CredentialError, NotADoor};
-pub use handle::{Answer, Call, DoorHandle};
+pub use error::{AttachError, CallError, CredentialError, NotADoor, ReplyError};
+pub use handle::DoorHandle;
 pub use info::{Attributes, DoorInfo, Limits};
+pub use invocation::Invocation;
+pub use reply::{Reply, ReplyBytes};
 pub use statistics::{Histogram, Statistics};
+pub use threads::{Threads, set_process_threads};

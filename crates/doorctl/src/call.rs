@@ -50,7 +50,7 @@ impl Argument {
 
 pub(crate) fn run(door: &DoorHandle, argument: &Argument, deadline: u64, json: bool) -> anyhow::Result<()> {
     let bytes = argument.bytes()?;
-    let answer = door.call_with(Call::new(&bytes).deadline(Duration::from_secs(deadline)))?;
+    let answer = door.call_with(Call::new(&bytes).timeout(Duration::from_secs(deadline)))?;
     let (data, descriptors) = answer.into_parts();
     if json {
         let doors: Vec<bool> = descriptors

@@ -20,7 +20,7 @@ fn live() -> Live {
         .create(|call: Invocation<'_>| {
             let reply = Reply::bytes(call.argument().to_ascii_uppercase());
             if call.argument().is_empty() {
-                reply.with_descriptor(std::fs::File::open("/dev/null").unwrap())
+                reply.give(std::fs::File::open("/dev/null").unwrap())
             } else {
                 reply
             }

@@ -151,7 +151,7 @@ fn exchange(
             if failure.consumed {
                 outgoing.release();
             }
-            Err(of_call(failure.error))
+            Err(of_call(&failure.error))
         }
     }
 }

@@ -40,7 +40,7 @@ const UNKNOWN: u32 = u32::MAX;
 /// Credentials of the caller of the invocation this thread runs. An unreferenced invocation has none: the server's own,
 /// with process 0 (doors.md §3.10).
 fn caller() -> Result<Credentials, Errno> {
-    worker::with_invocation(|invocation| invocation.credentials().map_err(of_credential))
+    worker::with_invocation(|invocation| invocation.credentials().map_err(|error| of_credential(&error)))
 }
 
 fn pid(credentials: &Credentials) -> libc::pid_t {

@@ -39,21 +39,8 @@ impl From<io::Error> for Errno {
 }
 
 /// door_call(3C), ERRORS.
-pub(crate) fn of_call(error: CallError) -> Errno {
-    match error {
-        CallError::Revoked | CallError::NotADoor => Errno(libc::EBADF),
-        CallError::Interrupted => Errno(libc::EINTR),
-        CallError::Again => Errno(libc::EAGAIN),
-        CallError::TimedOut => Errno(libc::ETIMEDOUT),
-        CallError::TooBig => Errno(libc::ENOBUFS),
-        CallError::ArgumentTooLarge => Errno(libc::E2BIG),
-        CallError::DescriptorsRefused => Errno(libc::ENOTSUP),
-        CallError::TooManyDescriptors => Errno(libc::ENFILE),
-        CallError::OutOfDescriptors => Errno(libc::EMFILE),
-        CallError::ReplyTooBig { .. } => Errno(libc::EOVERFLOW),
-        CallError::Os(error) => error.into(),
-        _ => Errno(libc::EIO), // the enum is open: a variant newer than this library
-    }
+pub(crate) fn of_call(error: &CallError) -> Errno {
+    Errno(error.errno())
 }
 
 /// door_return(3C), ERRORS. `NoCaller` is not an error there and never gets here.
@@ -67,18 +54,13 @@ pub(crate) fn of_finish(error: FinishError) -> Errno {
 }
 
 /// door_ucred(3C), ERRORS.
-pub(crate) fn of_credential(error: CredentialError) -> Errno {
-    match error {
-        CredentialError::CallerGone => Errno(libc::EINVAL),
-        CredentialError::Unproven => Errno(libc::EAGAIN),
-        CredentialError::Os(error) => error.into(),
-        _ => Errno(libc::EIO),
-    }
+pub(crate) fn of_credential(error: &CredentialError) -> Errno {
+    Errno(error.errno())
 }
 
 /// fattach(3C) and fdetach(3C), ERRORS.
-pub(crate) fn of_attach(error: AttachError) -> Errno {
-    io::Error::from(error).into()
+pub(crate) fn of_attach(error: &AttachError) -> Errno {
+    Errno(error.errno())
 }
 
 /// Runs the body of an export: an error or a panic becomes `errno` and -1.

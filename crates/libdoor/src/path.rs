@@ -60,7 +60,7 @@ pub(crate) unsafe extern "C-unwind" fn fattach(fildes: c_int, name: *const c_cha
         if interpose::was_opened(fildes) {
             return Err(Errno(libc::EBUSY)); // it refers to an attached node already, doors.md §3.11
         }
-        doors::attach(door, name, options).map_err(of_attach)?;
+        doors::attach(door, name, options).map_err(|error| of_attach(&error))?;
         Ok(0)
     })
 }
@@ -72,7 +72,7 @@ pub(crate) unsafe extern "C-unwind" fn fattach(fildes: c_int, name: *const c_cha
 #[unsafe(no_mangle)]
 pub(crate) unsafe extern "C-unwind" fn fdetach(name: *const c_char) -> c_int {
     guard(|| {
-        doors::detach(path(name)?).map_err(of_attach)?;
+        doors::detach(path(name)?).map_err(|error| of_attach(&error))?;
         Ok(0)
     })
 }

@@ -97,14 +97,14 @@ impl Client {
     ) -> Result<(Option<Reply>, Vec<OwnedFd>), ClientError> {
         let bytes = encode_request(request);
         let deadline = deadline(request);
-        let mut call = Call::new(&bytes).deadline(deadline);
+        let mut call = Call::new(&bytes).timeout(deadline);
         if let Some(descriptor) = descriptor {
-            call = call.descriptor(descriptor);
+            call = call.give(descriptor);
         }
         let answer = self
             .control
             .call_with(call)
-            .map_err(|error| self.call_error(error, deadline))?;
+            .map_err(|failed| self.call_error(failed.error, deadline))?;
         let judged = decode_answer(answer.data());
         // Owned before anything is judged, so that a descriptor nobody asked for is closed.
         let descriptors = answer

@@ -72,7 +72,7 @@ impl ProxySession {
             return Err(StmfStatus::PostMsgFailed);
         }
         let mut word = [0; 4];
-        match self.door.call_into(message, &mut word) {
+        match self.door.call_into(message, &mut word).map_err(CallError::from) {
             Ok(4) => StmfStatus::from_word(&word)
                 .unwrap_or(StmfStatus::PostMsgFailed)
                 .into_result(),

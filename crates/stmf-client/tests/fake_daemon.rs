@@ -34,7 +34,7 @@ fn fake(
             let (bytes, descriptor) = script(request, descriptors);
             let reply = door::Reply::bytes(bytes);
             match descriptor {
-                Some(descriptor) => reply.with_descriptor(descriptor),
+                Some(descriptor) => reply.give(descriptor),
                 None => reply,
             }
         })

@@ -45,7 +45,7 @@ fn a_thousand_posts_of_4_kib_allocate_nothing() {
         .refuse_descriptors(false)
         .create(move |_: Invocation<'_>| {
             let answer = encode_answer(&Answer::good(Reply::ProxySession { session: 1 }));
-            door::Reply::bytes(answer).with_descriptor(session_door.lend().unwrap())
+            door::Reply::bytes(answer).give(session_door.lend().unwrap())
         })
         .unwrap();
     let _attachment = control.attach(&path).unwrap();

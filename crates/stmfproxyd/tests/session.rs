@@ -99,8 +99,7 @@ fn answer(log: &Arc<Mutex<Log>>, request: &Request, mut descriptors: Vec<OwnedFd
             log_now.installations += 1;
             let lent = session.lend().unwrap();
             log_now.session = Some(session);
-            door::Reply::bytes(encode_answer(&Answer::good(Reply::ProxySession { session: 9 })))
-                .with_descriptor(lent)
+            door::Reply::bytes(encode_answer(&Answer::good(Reply::ProxySession { session: 9 }))).give(lent)
         }
         Request::DestroyProxyDoor { session: 9 } => {
             log_now.installed = None;

@@ -2,10 +2,13 @@
 
 use std::any::Any;
 use std::io;
+use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};
 use std::time::{Duration, Instant};
+
+use rustix::thread::futex;
 
 use super::layout::{CHUNK_BYTES, NO_RESULTS, PLACE_STREAM, Progress, STARVES, WINDOW_BYTES, small};
 use super::link::new_memfd;
@@ -15,6 +18,7 @@ use super::server;
 use super::spin::{SERVER_BUDGET, Spin, published_cpu};
 use super::stats::Timed;
 use super::thread::{Lease, PATIENCE, Remembered, patience_with, sleep_on};
+use super::wait::timespec;
 use super::wire::{Note, NoteKind, Status};
 use super::{Credentials, identity, undertaker};
 use crate::error::CredentialError;
@@ -176,6 +180,12 @@ impl Claimed {
         self.origin.is_none() && !self.finished
     }
 
+    /// True once it has been answered, or the caller was found to have gone.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        self.finished
+    }
+
     /// True if no other thread of the pool waits: the creation function is to be called, before the procedure.
     #[must_use]
     pub fn depleted(&self) -> bool {
@@ -215,6 +225,60 @@ impl Claimed {
             None if self.finished => Err(CredentialError::CallerGone),
             None => Ok(identity::own(0)),
         }
+    }
+
+    /// A descriptor of the caller's process (pidfd_open(2)): signals and waits reach this process and no other.
+    ///
+    /// # Errors
+    /// See [`CredentialError`]; `ENOPROTOOPT` before Linux 6.5.
+    pub fn caller_pidfd(&self) -> Result<OwnedFd, CredentialError> {
+        match &self.origin {
+            Some(origin) if !self.is_cancelled() => identity::pidfd_of_caller(origin),
+            Some(_) | None => Err(CredentialError::CallerGone),
+        }
+    }
+
+    /// Waits until the caller is gone or gave up, or the time has come; true in the first case.
+    pub fn wait_cancelled(&self, until: Option<Instant>) -> bool {
+        let Some(origin) = &self.origin else { return false };
+        let feed = origin.lease.link.lane(origin.lease.index).feed();
+        loop {
+            // Whoever cancels changes the word afterwards.
+            let before = feed.load(Ordering::SeqCst);
+            if self.is_cancelled() {
+                return true;
+            }
+            let left = until.map(|until| until.saturating_duration_since(Instant::now()));
+            if left.is_some_and(|left| left.is_zero()) {
+                return false;
+            }
+            let left = left.map(timespec);
+            let _ = futex::wait(feed, futex::Flags::empty(), before, left.as_ref());
+        }
+    }
+
+    /// Answers that the door is revoked and nothing has run.
+    pub fn refuse(&mut self) {
+        if self.generation == fork::generation() && !self.finished && self.origin.is_some() {
+            self.complete(Status::Revoked, &[]);
+        }
+    }
+
+    /// Answers with a part of the argument, where it is.
+    ///
+    /// # Errors
+    /// See [`FinishError`].
+    ///
+    /// # Panics
+    /// If the part is not inside the argument.
+    pub fn finish_in_place(&mut self, part: Range<usize>) -> Result<(), FinishError> {
+        let buffer = std::mem::replace(&mut self.buffer, Buffer::new());
+        let outcome = buffer
+            .bytes(self.len)
+            .get(part)
+            .map(|part| self.finish(part, &[]));
+        self.buffer = buffer;
+        outcome.expect("the part answered with is inside the argument")
     }
 
     /// Answers the call. On failure the caller still waits, and another answer can be tried.

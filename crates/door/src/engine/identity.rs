@@ -126,6 +126,22 @@ pub(crate) fn of_process(origin: &Origin) -> Result<Ids, CredentialError> {
     })
 }
 
+/// A descriptor of the caller's process, which the kernel made from its end of the link: never another process's that got the number.
+pub(crate) fn pidfd_of_caller(origin: &Origin) -> Result<OwnedFd, CredentialError> {
+    let link = &origin.lease.link;
+    let pidfd = socket::peer_pidfd(link.socket())?;
+    let mut polled = [PollFd::new(&pidfd, PollFlags::IN)];
+    let zero = rustix::time::Timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    match rustix::event::poll(&mut polled, Some(&zero)) {
+        Ok(0) => Ok(pidfd),
+        Ok(_) => Err(CredentialError::CallerGone),
+        Err(errno) => Err(errno.into()),
+    }
+}
+
 fn with_groups(ids: Ids, groups: Vec<u32>) -> Credentials {
     Credentials {
         uid: ids.uid,

@@ -224,6 +224,14 @@ pub fn pool_of(door: BorrowedFd<'_>) -> io::Result<Arc<Pool>> {
     Ok(Arc::clone(door.pool()))
 }
 
+/// Hands over a pool that was [closed](Pool::close) and whose last thread has gone: calls that still come are refused by the engine.
+///
+/// # Errors
+/// Those of epoll_ctl(2).
+pub fn retire(pool: &Arc<Pool>) -> io::Result<()> {
+    server::server()?.retire(pool)
+}
+
 /// True for numbers the engine keeps for itself: closefrom(3) and the like should leave them.
 #[must_use]
 pub fn is_internal(fd: RawFd) -> bool {

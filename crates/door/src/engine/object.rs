@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use super::internal::InternalFd;
 use super::pool::{Pool, Work};
 use super::stats::DoorStats;
+use super::undertaker;
 use crate::info::{Attributes, DoorInfo, Limits};
 use crate::statistics::Statistics;
 
@@ -36,6 +37,16 @@ impl std::fmt::Debug for DoorObject {
         f.debug_struct("DoorObject")
             .field("unique", &self.unique.get())
             .finish_non_exhaustive()
+    }
+}
+
+impl Drop for DoorObject {
+    /// The last reference may be a server thread's, in the middle of a call: what the application's procedure owns must neither
+    /// block nor panic there.
+    fn drop(&mut self) {
+        if let Some(procedure) = self.procedure.take() {
+            undertaker::bury(procedure);
+        }
     }
 }
 

@@ -5,8 +5,8 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
-use std::os::fd::AsFd;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 
 use rustix::event::{EventfdFlags, epoll};
@@ -41,6 +41,7 @@ pub struct Pool {
     /// Lanes on which threads doze that do not hear the bells; as many as `dozing` says.
     dozers: Mutex<VecDeque<(Arc<ServerLink>, usize)>>,
     dozing: AtomicUsize,
+    closed: AtomicBool,
     links: Mutex<HashMap<u64, Arc<ServerLink>>>,
     door: OnceLock<Weak<DoorObject>>,
 }
@@ -63,6 +64,7 @@ impl Pool {
             waiting: AtomicUsize::new(0),
             dozers: Mutex::default(),
             dozing: AtomicUsize::new(0),
+            closed: AtomicBool::new(false),
             links: Mutex::default(),
             door: OnceLock::new(),
         }))
@@ -72,6 +74,30 @@ impl Pool {
     pub(crate) fn set_door(&self, door: &Arc<DoorObject>) {
         // Set once, by the creator of both.
         let _ = self.door.set(Arc::downgrade(door));
+    }
+
+    /// Ends the pool of a revoked door: threads that wait in it, or come to wait, get [`Stopped`](super::Stopped). Whoever ran the
+    /// last one hands the pool to [`retire`](super::retire).
+    pub fn close(&self) {
+        self.closed.store(true, Ordering::SeqCst);
+        self.kick();
+        while self.dozing.load(Ordering::SeqCst) > 0 {
+            self.recall();
+        }
+    }
+
+    /// True if the pool was closed. Whoever sees it tells the next one that waits.
+    #[inline]
+    pub(crate) fn is_closed(&self) -> bool {
+        let closed = self.closed.load(Ordering::Acquire);
+        if closed {
+            self.kick();
+        }
+        closed
+    }
+
+    pub(crate) fn epoll(&self) -> BorrowedFd<'_> {
+        self.epoll.as_fd()
     }
 
     /// The door of a private pool (`DOOR_QUERY`); `None` for the pool of the process, and when the door is gone.
@@ -198,7 +224,7 @@ impl Pool {
 
     /// Lets a thread doze on the lane it holds, as long as another one hears the bells; false if none does.
     pub(crate) fn begin_doze(&self, link: &Arc<ServerLink>, index: usize) -> bool {
-        if self.is_deaf() || self.has_queued() {
+        if self.is_deaf() || self.has_queued() || self.closed.load(Ordering::SeqCst) {
             return false;
         }
         link.lie_down(index);

@@ -5,13 +5,14 @@
 use std::collections::HashMap;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::{Arc, Mutex};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, Weak};
 
 use rustix::event::epoll;
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
 use super::internal::InternalFd;
-use super::layout::LANES;
+use super::layout::{LANES, pending};
 use super::link::ServerLink;
 use super::object::{DoorObject, Export, Reference, lock};
 use super::path::Listener;
@@ -74,6 +75,8 @@ enum Source {
     Export(Arc<Export>, Option<u32>),
     Link(Arc<ServerLink>),
     Listener(Arc<Listener>),
+    /// A private pool whose threads have gone, with its door.
+    Retired(Weak<Pool>),
 }
 
 static SERVER: PerProcess<Mutex<Option<Arc<Server>>>> = PerProcess::new();
@@ -137,7 +140,7 @@ pub(crate) fn own_door(fd: BorrowedFd<'_>) -> Option<Arc<Export>> {
     let state = lock(&server.state);
     match state.sources.get(state.own.get(&cookie)?)? {
         Source::Export(export, _) => Some(Arc::clone(export)),
-        Source::Link(_) | Source::Listener(_) => None,
+        Source::Link(_) | Source::Listener(_) | Source::Retired(_) => None,
     }
 }
 
@@ -220,7 +223,7 @@ impl Server {
             let state = lock(&self.state);
             let listener = |(key, source): (&u64, &Source)| match source {
                 Source::Listener(listener) => Some((*key, Arc::clone(listener))),
-                Source::Export(..) | Source::Link(_) => None,
+                Source::Export(..) | Source::Link(_) | Source::Retired(_) => None,
             };
             state.sources.iter().filter_map(listener).collect()
         };
@@ -242,11 +245,7 @@ impl Server {
             for index in 0..LANES {
                 if link.claim(index) && !super::thread::refuse_if_revoked(&link, index) {
                     // Somebody else's business: hand it on.
-                    let pool = link.resolve(
-                        link.lane(index)
-                            .handle()
-                            .load(std::sync::atomic::Ordering::Acquire),
-                    );
+                    let pool = link.resolve(link.lane(index).handle().load(Ordering::Acquire));
                     let pool =
                         pool.map_or_else(|| Arc::clone(&self.process_pool), |door| Arc::clone(door.pool()));
                     link.release(index);
@@ -254,6 +253,36 @@ impl Server {
                 }
             }
         }
+    }
+
+    /// Answers, from now on, what rings in a pool that was closed and has no threads any more: its door is revoked.
+    pub(crate) fn retire(&self, pool: &Arc<Pool>) -> io::Result<()> {
+        let mut state = lock(&self.state);
+        state
+            .sources
+            .retain(|_, source| !matches!(source, Source::Retired(pool) if pool.strong_count() == 0));
+        let key = state.new_key();
+        state.sources.insert(key, Source::Retired(Arc::downgrade(pool)));
+        self.watch(pool.epoll(), key, epoll::EventFlags::IN)
+    }
+
+    /// One bell of a retired pool, and what was queued. If there is more, the pool's epoll instance stays readable.
+    fn refuse_retired(&self, pool: &Weak<Pool>) -> bool {
+        let Some(pool) = pool.upgrade() else { return false };
+        if let Ok(Some(link)) = pool.wait(false)
+            && let Some(number) = link.pool_index(&pool)
+        {
+            let bits = pending(&link.memory, number).swap(0, Ordering::AcqRel);
+            for index in (0..LANES).filter(|index| bits & 1 << index != 0) {
+                super::thread::refuse_retired(&link, index, &self.process_pool);
+            }
+        }
+        while let Some(work) = pool.pop() {
+            if let Work::Lane(link, index) = work {
+                super::thread::refuse_retired(&link, index, &self.process_pool);
+            }
+        }
+        false
     }
 
     // ---- Control thread ----------------------------------------------------------------------------------------------
@@ -278,6 +307,7 @@ impl Server {
                     Some(Source::Export(export, _)) => self.serve_export(export, flags),
                     Some(Source::Link(link)) => self.drop_link(key, link),
                     Some(Source::Listener(listener)) => self.accept(listener),
+                    Some(Source::Retired(pool)) => self.refuse_retired(pool),
                     None => false,
                 };
                 if gone {

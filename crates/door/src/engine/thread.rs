@@ -195,7 +195,8 @@ impl ServerThread {
     /// Waits for an invocation.
     ///
     /// # Errors
-    /// [`Stopped`] if the process is a forked child of the one the thread was made in, or has lost the engine's descriptors.
+    /// [`Stopped`] if the process is a forked child of the one the thread was made in, or has lost the engine's descriptors, or
+    /// the pool was closed.
     pub fn park(&mut self) -> Result<Claimed, Stopped> {
         if self.generation != crate::sys::fork::generation() {
             return Err(Stopped);
@@ -234,6 +235,9 @@ impl ServerThread {
                     Some(Taken::Released) | None => {}
                 }
                 continue;
+            }
+            if pool.is_closed() {
+                return Err(Stopped);
             }
             // A queue that is never empty must not keep those who ring from being heard.
             if pool.has_queued() && self.listened.elapsed() > STICKY {
@@ -710,6 +714,31 @@ pub(crate) fn refuse_if_revoked(link: &Arc<ServerLink>, index: usize) -> bool {
     true
 }
 
+/// For a lane that rang in a pool without threads: its door is revoked, so its request is refused. What it asks of other doors goes to
+/// their threads.
+pub(crate) fn refuse_retired(link: &Arc<ServerLink>, index: usize, process_pool: &Arc<Pool>) {
+    if !link.claim(index) {
+        return;
+    }
+    let state = &link.lanes[index];
+    if state.parked.load(Ordering::Acquire) {
+        let transfer = lock(&state.transfer).take();
+        state.parked.store(false, Ordering::Release);
+        if let Some(transfer) = transfer {
+            link.unpark_bytes(transfer.len);
+            undertaker::bury_all(transfer.fds);
+            refuse_lane(link, index, transfer.seq, Status::Revoked, 0);
+        }
+    } else if refuse_if_revoked(link, index) {
+        return;
+    }
+    if link.release(index) {
+        let door = link.resolve(link.lane(index).handle().load(Ordering::Relaxed));
+        let pool = door.map_or_else(|| Arc::clone(process_pool), |door| Arc::clone(door.pool()));
+        pool.push(Work::Lane(Arc::clone(link), index));
+    }
+}
+
 pub(crate) fn sleep_on(word: &std::sync::atomic::AtomicU32, value: u32, time: Duration) {
     let timeout = rustix::time::Timespec {
         tv_sec: 0,
@@ -751,4 +780,9 @@ pub(crate) fn cancel_running(link: &ServerLink, index: usize) {
     if let Some((token, _)) = *running {
         call_cancel_hook(token);
     }
+    drop(running);
+    // The procedure may be waiting for exactly this.
+    let feed = link.lane(index).feed();
+    feed.fetch_add(1, Ordering::SeqCst);
+    let _ = rustix::thread::futex::wake(feed, rustix::thread::futex::Flags::empty(), 1);
 }

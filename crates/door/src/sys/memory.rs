@@ -93,6 +93,14 @@ pub(crate) fn as_uninit(buffer: &mut [u8]) -> &mut [MaybeUninit<u8>] {
 #[derive(Debug, Default)]
 pub struct VecSink(Vec<u8>);
 
+impl From<Vec<u8>> for VecSink {
+    /// Collects it in the memory of an older one.
+    fn from(mut memory: Vec<u8>) -> Self {
+        memory.clear();
+        Self(memory)
+    }
+}
+
 impl VecSink {
     /// The reply.
     #[must_use]

@@ -13,13 +13,21 @@ pub(crate) fn current_cpu() -> i32 {
 
 /// Starts a thread that never runs signal handlers of the application.
 pub(crate) fn spawn_without_signals(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<()> {
+    build_without_signals(std::thread::Builder::new().name(name.to_owned()), body)
+}
+
+/// The same, from a description of the thread.
+pub(crate) fn build_without_signals(
+    thread: std::thread::Builder,
+    body: impl FnOnce() + Send + 'static,
+) -> io::Result<()> {
     let mut all = MaybeUninit::<libc::sigset_t>::uninit();
     let mut before = MaybeUninit::<libc::sigset_t>::uninit();
     // SAFETY: fills the set it is given.
     unsafe { libc::sigfillset(all.as_mut_ptr()) };
     // SAFETY: `all` was filled, `before` has room. A new thread inherits the mask.
     unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr()) };
-    let spawned = std::thread::Builder::new().name(name.to_owned()).spawn(body);
+    let spawned = thread.spawn(body);
     // SAFETY: `before` was filled by the call above.
     unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), std::ptr::null_mut()) };
     spawned.map(drop)

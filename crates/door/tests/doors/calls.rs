@@ -65,7 +65,10 @@ fn dr_021_a_reply_that_does_not_fit_tells_what_it_needs() {
     let server = Server::start();
     let big = server.open("big");
     let mut buffer = [0xAA; 100];
-    let error = big.call_into(&101u64.to_le_bytes(), &mut buffer).unwrap_err();
+    let error = big
+        .call_into(&101u64.to_le_bytes(), &mut buffer)
+        .unwrap_err()
+        .error;
     assert!(matches!(error, CallError::ReplyTooBig { needed: 101 }));
     assert_eq!(buffer, [0xAA; 100]);
     assert_eq!(big.call_into(&100u64.to_le_bytes(), &mut buffer).unwrap(), 100);
@@ -80,7 +83,8 @@ fn a_long_reply_that_does_not_fit_leaves_the_lane_usable() {
     for _ in 0..5 {
         let error = big
             .call_into(&(3u64 << 20).to_le_bytes(), &mut buffer)
-            .unwrap_err();
+            .unwrap_err()
+            .error;
         assert!(matches!(error, CallError::ReplyTooBig { needed } if needed == 3 << 20));
         let sent = pattern(290_000, 3);
         assert_eq!(echo.call_into(&sent, &mut buffer).unwrap(), sent.len());

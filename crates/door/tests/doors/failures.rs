@@ -104,10 +104,8 @@ fn a_deadline_ends_the_call_and_the_server_is_told() {
         // On a busy machine a call may be given up before any thread takes it.
         loop {
             let (mut reader, writer) = std::io::pipe().unwrap();
-            let call = Call::new(b"")
-                .descriptor(writer)
-                .deadline(Duration::from_millis(15));
-            let error = patient.call_with(call).unwrap_err();
+            let call = Call::new(b"").give(writer).timeout(Duration::from_millis(15));
+            let error = patient.call_with(call).unwrap_err().error;
             assert!(matches!(error, CallError::TimedOut), "{error:?}");
             if reader.read(&mut [0]).unwrap() == 1 {
                 break;
@@ -124,7 +122,7 @@ fn a_late_reply_does_not_reach_the_next_call() {
     let server = Server::start();
     let (patient, echo) = (server.open("patient"), server.open("echo"));
     for round in 0..30u8 {
-        let _ = patient.call_with(Call::new(b"").deadline(Duration::from_micros(300)));
+        let _ = patient.call_with(Call::new(b"").timeout(Duration::from_micros(300)));
         assert_eq!(call(&echo, &[round; 50]).unwrap().data(), [round; 50]);
     }
 }
@@ -199,7 +197,9 @@ fn a_server_that_stood_still_answers_afterwards() {
     let caller = std::thread::spawn(move || call(&echo, b"patient").map(door::Answer::into_data));
     // A deadline does not depend on it.
     let other = server.open("length");
-    let outcome = other.call_with(Call::new(b"x").deadline(Duration::from_millis(20)));
+    let outcome = other
+        .call_with(Call::new(b"x").timeout(Duration::from_millis(20)))
+        .map_err(CallError::from);
     assert!(matches!(outcome, Err(CallError::TimedOut)), "{outcome:?}");
     server.process.go_on();
     assert_eq!(caller.join().unwrap().unwrap(), b"patient");

@@ -31,7 +31,7 @@ type Caller = std::thread::JoinHandle<Result<Answer, CallError>>;
 
 fn begin(door: &Arc<DoorHandle>, patience: Duration) -> Caller {
     let door = Arc::clone(door);
-    std::thread::spawn(move || door.call_with(Call::new(b"x").deadline(patience)))
+    std::thread::spawn(move || Ok(door.call_with(Call::new(b"x").timeout(patience))?))
 }
 
 fn wait_until(mut event: impl FnMut() -> bool) {

@@ -5,6 +5,7 @@
     reason = "patterns and small counts of tests"
 )]
 
+mod answers;
 mod calls;
 mod descriptors;
 mod failures;
@@ -13,6 +14,7 @@ mod hostile;
 mod hostile_server;
 mod identity;
 mod paths;
+mod pools;
 mod starvation;
 mod statistics;
 mod stress;

@@ -81,8 +81,11 @@ fn a_procedure_that_fails_and_a_caller_that_gives_up_are_told_apart() {
     );
 
     let patient = server.open("patient");
-    let short = door::Call::new(b"").deadline(Duration::from_millis(1));
-    assert!(matches!(patient.call_with(short), Err(CallError::TimedOut)));
+    let short = door::Call::new(b"").timeout(Duration::from_millis(1));
+    assert!(matches!(
+        patient.call_with(short).map_err(CallError::from),
+        Err(CallError::TimedOut)
+    ));
     let told = read_until(&patient, |told| told.aborted == 1 && told.running == 0);
     assert_eq!(told.failed, 0);
 }

@@ -129,15 +129,15 @@ impl Server {
 
 /// A call that must not take for ever.
 pub(crate) fn call(door: &DoorHandle, argument: &[u8]) -> Result<Answer, CallError> {
-    door.call_with(Call::new(argument).deadline(PATIENCE))
+    Ok(door.call_with(Call::new(argument).timeout(PATIENCE))?)
 }
 
 /// A call with descriptors that must not take for ever.
 pub(crate) fn call_with(door: &DoorHandle, argument: &[u8], fds: Vec<OwnedFd>) -> Result<Answer, CallError> {
     let call = fds
         .into_iter()
-        .fold(Call::new(argument).deadline(PATIENCE), Call::descriptor);
-    door.call_with(call)
+        .fold(Call::new(argument).timeout(PATIENCE), Call::give);
+    Ok(door.call_with(call)?)
 }
 
 pub(crate) fn number(answer: &Answer) -> u64 {
@@ -206,6 +206,8 @@ pub(crate) fn role() {
         "hold" => crate::unreferenced::hold(&directory),
         "hammer" => crate::stress::hammer(&directory),
         "drop_privileges" => crate::identity::drop_privileges(&directory),
+        "bounded" => crate::pools::bounded(&directory),
+        "call_once" => crate::answers::call_once(&directory),
         "abandon" => crate::failures::abandon(&directory),
         "chain" => crate::calls::chain(&directory),
         "serve_alone" => crate::starvation::serve_alone(&directory),
@@ -238,7 +240,7 @@ fn serve(directory: &Path) {
             .create(|mut call| {
                 let fds = call.take_descriptors();
                 let reply = Reply::bytes(call.argument());
-                fds.into_iter().fold(reply, |reply, fd| reply.with_descriptor(fd))
+                fds.into_iter().fold(reply, |reply, fd| reply.give(fd))
             })
             .unwrap(),
     );
@@ -279,7 +281,7 @@ fn serve(directory: &Path) {
     add(
         "refuse",
         Door::builder()
-            .create(|_| Reply::empty().with_descriptor(file_with("given")))
+            .create(|_| Reply::empty().give(file_with("given")))
             .unwrap(),
     );
     add(
@@ -379,7 +381,7 @@ fn serve(directory: &Path) {
     add(
         "lend",
         open()
-            .create(move |_| Reply::empty().with_descriptor(lent.lend().unwrap()))
+            .create(move |_| Reply::empty().give(lent.lend().unwrap()))
             .unwrap(),
     );
     add(
@@ -414,7 +416,7 @@ fn serve(directory: &Path) {
                     .unwrap();
                 let lent = door.lend().unwrap();
                 created.lock().unwrap().push(door);
-                Reply::empty().with_descriptor(lent)
+                Reply::empty().give(lent)
             })
             .unwrap(),
     );

@@ -68,7 +68,7 @@ impl Fake {
                 };
                 let reply = door::Reply::bytes(encode_answer(&answer));
                 match descriptor {
-                    Some(descriptor) => reply.with_descriptor(descriptor),
+                    Some(descriptor) => reply.give(descriptor),
                     None => reply,
                 }
             })
@@ -119,7 +119,7 @@ fn may_change(call: &Invocation<'_>) -> bool {
 
 fn call(transport: &DoorHandle, message: &[u8]) -> Option<u32> {
     let answer = transport
-        .call_with(Call::new(message).deadline(Duration::from_secs(20)))
+        .call_with(Call::new(message).timeout(Duration::from_secs(20)))
         .ok()?;
     Some(u32::from_ne_bytes(answer.data().try_into().ok()?))
 }

@@ -79,7 +79,7 @@ impl Admin {
         };
         let reply = Reply::bytes(admin_proto::encode_answer(&answer));
         match descriptor {
-            Some(descriptor) => reply.with_descriptor(descriptor),
+            Some(descriptor) => reply.give(descriptor),
             None => reply,
         }
     }

@@ -101,7 +101,7 @@ impl Session {
         if self.over.load(Ordering::Acquire) {
             return Sent::NoDoor;
         }
-        match self.door.call_with(Call::new(message).deadline(UPCALL_DEADLINE)) {
+        match self.door.call_with(Call::new(message).timeout(UPCALL_DEADLINE)) {
             Ok(answer) => {
                 let (data, descriptors) = answer.into_parts();
                 if !descriptors.is_empty() {
@@ -126,9 +126,9 @@ impl Session {
                     }
                 }
             }
-            Err(CallError::Revoked | CallError::NotADoor) => Sent::NoDoor,
-            Err(error) => {
-                warn!(%error, "the call of the transport's door failed");
+            Err(failed) if matches!(failed.error, CallError::Revoked | CallError::NotADoor) => Sent::NoDoor,
+            Err(failed) => {
+                warn!(error = %failed, "the call of the transport's door failed");
                 Sent::Failed
             }
         }
