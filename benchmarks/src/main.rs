@@ -16,6 +16,8 @@ mod idlers;
 mod limits;
 mod measure;
 mod mechanism;
+#[cfg(feature = "peers")]
+mod peers;
 mod shape;
 mod sys;
 

@@ -75,6 +75,21 @@ pub(crate) enum Name {
     Seqpacket,
     /// No call at all: what is sent is copied twice.
     Memcpy,
+    /// iceoryx2, polling.
+    #[cfg(feature = "peers")]
+    Iceoryx2,
+    /// iceoryx2, waiting for events.
+    #[cfg(feature = "peers")]
+    Iceoryx2Events,
+    /// ipc-channel.
+    #[cfg(feature = "peers")]
+    IpcChannel,
+    /// zbus, peer to peer.
+    #[cfg(feature = "peers")]
+    Zbus,
+    /// tarpc over a Unix socket.
+    #[cfg(feature = "peers")]
+    Tarpc,
 }
 
 /// A visitor of the type that a [`Name`] stands for.
@@ -86,6 +101,8 @@ pub(crate) trait Visit {
 impl Name {
     /// Leads `visitor` to the mechanism.
     pub(crate) fn accept(self, visitor: impl Visit) -> Result<()> {
+        #[cfg(feature = "peers")]
+        use crate::peers;
         use crate::{doors, limits};
         match self {
             Self::Door => visitor.visit::<doors::rust::Doors>(),
@@ -95,6 +112,18 @@ impl Name {
             Self::Stream => visitor.visit::<limits::socket::Socket<limits::socket::Stream>>(),
             Self::Seqpacket => visitor.visit::<limits::socket::Socket<limits::socket::Packets>>(),
             Self::Memcpy => visitor.visit::<limits::memcpy::TwoCopies>(),
+            #[cfg(feature = "peers")]
+            Self::Iceoryx2 => visitor.visit::<peers::iceoryx2::RequestResponse<peers::iceoryx2::Polling>>(),
+            #[cfg(feature = "peers")]
+            Self::Iceoryx2Events => {
+                visitor.visit::<peers::iceoryx2::RequestResponse<peers::iceoryx2::Events>>()
+            }
+            #[cfg(feature = "peers")]
+            Self::IpcChannel => visitor.visit::<peers::ipc_channel::Channels>(),
+            #[cfg(feature = "peers")]
+            Self::Zbus => visitor.visit::<peers::zbus::Zbus>(),
+            #[cfg(feature = "peers")]
+            Self::Tarpc => visitor.visit::<peers::tarpc::Tarpc>(),
         }
     }
 }

@@ -60,6 +60,31 @@ pub(crate) const MECHANISMS: &[Mechanism] = &[
         label: "Unix seqpacket socket",
         class: Class::Socket,
     },
+    Mechanism {
+        name: "iceoryx2",
+        label: "iceoryx2, polling",
+        class: Class::Peer,
+    },
+    Mechanism {
+        name: "iceoryx2-events",
+        label: "iceoryx2, events",
+        class: Class::Peer,
+    },
+    Mechanism {
+        name: "ipc-channel",
+        label: "ipc-channel",
+        class: Class::Peer,
+    },
+    Mechanism {
+        name: "zbus",
+        label: "zbus, peer to peer",
+        class: Class::Peer,
+    },
+    Mechanism {
+        name: "tarpc",
+        label: "tarpc, Unix socket",
+        class: Class::Peer,
+    },
 ];
 
 /// How calls are made.
@@ -217,19 +242,24 @@ pub(crate) const IDLE_AT_MOST_US: f64 = 100.0;
 impl Mechanism {
     /// Whether this mechanism can be measured on `row`, and says something there.
     pub(crate) fn belongs_to(&self, row: &Row) -> bool {
+        let crowded = matches!(row.load, Load::Processes { idle: 1.., .. });
         match self.name {
-            // Its threads never sleep: with more of them than processors each call takes a slice of the scheduler's time, and
-            // idle they use all there is.
-            "memory" => {
-                row.kind != "descriptor"
-                    && row.place != Place::OneCore
-                    && matches!(row.load, Load::Calls | Load::Threads(1))
-            }
-            "futex" => row.kind != "descriptor" && !matches!(row.load, Load::Processes { idle: 1.., .. }),
+            // Threads that never sleep: with more of them than processors each call takes a slice of the scheduler's time.
+            "memory" => row.kind != "descriptor" && room_to_spin(row) && row.load != Load::Idle,
+            "iceoryx2" => row.kind != "descriptor" && room_to_spin(row),
+            "futex" => row.kind != "descriptor" && !crowded,
+            // It has to be told how many clients will ever come, and files of those that are killed stay behind.
+            "iceoryx2-events" => row.kind != "descriptor" && !crowded,
+            "tarpc" => row.kind != "descriptor",
             "memcpy" => row.bytes > 0,
             _ => true,
         }
     }
+}
+
+/// Whether both sides have a processor of their own, and nobody is to fall asleep.
+fn room_to_spin(row: &Row) -> bool {
+    row.place != Place::OneCore && matches!(row.load, Load::Calls | Load::Threads(1) | Load::Idle)
 }
 
 /// Whether `name` is one of the comma-separated patterns: parts of it, in either case.
