@@ -81,6 +81,27 @@ static void row_056(void) {
     finish(&server);
 }
 
+/* 907: a call that comes after the revocation finds no thread either, and does not wait for one. */
+static void row_907(void) {
+    struct peer server = serve(serve_revoked_private);
+    struct caller caller;
+    handle_signal(SIGUSR1, 0);
+    call_in_thread(&caller, server.door, 0, -1); /* the client knows the door by now */
+    interrupt(&caller);
+    SAME(caller.error, EAGAIN);
+    say(server.control, 'r');
+    SAME(hear(server.control), 'd');
+    FAILS(door_call(server.door, NULL), EBADF);
+    pid_t stranger = fork();
+    CHECK(stranger >= 0);
+    if (stranger == 0) { /* and one that does not */
+        FAILS(door_call(server.door, NULL), EBADF);
+        _exit(0);
+    }
+    reap(stranger);
+    finish(&server);
+}
+
 static void row_057(void) {
     int door = door_create(echo, NULL, 0), second = dup(door);
     SAME(door_revoke(door), 0);
@@ -220,5 +241,6 @@ static void row_064(void) {
 
 const struct row rows_revoke[] = {
     {52, row_052}, {53, row_053}, {54, row_054}, {55, row_055}, {56, row_056}, {57, row_057}, {58, row_058},
-    {59, row_059}, {60, row_060}, {61, row_061}, {62, row_062}, {63, row_063}, {64, row_064}, {0, NULL},
+    {59, row_059}, {60, row_060}, {61, row_061}, {62, row_062}, {63, row_063}, {64, row_064},
+    {907, row_907}, {0, NULL},
 };

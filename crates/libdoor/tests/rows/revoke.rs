@@ -66,3 +66,8 @@ fn dr_063_exec_in_the_server_ends_its_doors() {
 fn dr_064_door_outlives_the_servers_own_descriptor() {
     row(64);
 }
+
+#[test]
+fn call_after_revocation_does_not_wait_for_a_thread() {
+    row(907);
+}
