@@ -15,6 +15,7 @@ use super::internal::InternalFd;
 use super::link::ServerLink;
 use super::object::{DoorObject, lock};
 use crate::info::DoorInfo;
+use crate::sys;
 
 /// Something a thread of the pool has to do that did not come straight from a doorbell.
 #[derive(Debug)]
@@ -167,17 +168,13 @@ impl Pool {
             flags: epoll::EventFlags::empty(),
             data: epoll::EventData::new_u64(0),
         }];
-        let zero = rustix::time::Timespec {
-            tv_sec: 0,
-            tv_nsec: 0,
-        };
         let outcome = if wait {
             self.waiting.fetch_add(1, Ordering::SeqCst);
-            let outcome = epoll::wait(&self.epoll, &mut events[..], None);
+            let outcome = sys::epoll::wait(&self.epoll, &mut events, true);
             self.waiting.fetch_sub(1, Ordering::SeqCst);
             outcome
         } else {
-            epoll::wait(&self.epoll, &mut events[..], Some(&zero))
+            sys::epoll::wait(&self.epoll, &mut events, false)
         };
         match outcome {
             Ok(0) | Err(rustix::io::Errno::INTR) => Ok(None),

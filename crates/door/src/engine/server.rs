@@ -294,7 +294,7 @@ impl Server {
         };
         let mut events = [blank; 32];
         loop {
-            let count = match epoll::wait(&self.epoll, &mut events[..], None) {
+            let count = match crate::sys::epoll::wait(&self.epoll, &mut events, true) {
                 Ok(count) => count,
                 Err(rustix::io::Errno::INTR) => continue,
                 // The application has closed our descriptors: nothing can be watched any more.

@@ -1,0 +1,29 @@
+//! Waiting at an epoll instance, with every argument of the system call set: rustix leaves one out that the kernel does not look at
+//! here, and valgrind's memcheck reports whatever happens to be in its register.
+
+use std::os::fd::{AsFd, AsRawFd};
+
+use rustix::event::epoll::Event;
+use rustix::io::Errno;
+
+/// Waits for events: for ever, or only takes what is there.
+pub(crate) fn wait(epoll: impl AsFd, events: &mut [Event], forever: bool) -> Result<usize, Errno> {
+    let room = i32::try_from(events.len()).unwrap_or(i32::MAX);
+    let no_mask: *const libc::sigset_t = std::ptr::null();
+    // SAFETY: `events` has that much room, and rustix's `Event` is the kernel's `struct epoll_event`.
+    let count = unsafe {
+        libc::syscall(
+            libc::SYS_epoll_pwait,
+            epoll.as_fd().as_raw_fd(),
+            events.as_mut_ptr(),
+            room,
+            if forever { -1 } else { 0 },
+            no_mask,
+            size_of::<u64>(),
+        )
+    };
+    usize::try_from(count)
+        .map_err(|_| Errno::from_io_error(&std::io::Error::last_os_error()).unwrap_or(Errno::INVAL))
+}
+
+const _: () = assert!(size_of::<Event>() == size_of::<libc::epoll_event>());
