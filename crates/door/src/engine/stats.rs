@@ -12,6 +12,7 @@ use std::time::Duration;
 use super::object::lock;
 use super::wire::Status;
 use crate::statistics::{Histogram, Statistics};
+use crate::sys::process::monotonic_ns;
 
 /// Threads that count in words of their own, per door. Others share.
 const OWN: usize = 16;
@@ -89,7 +90,7 @@ pub(crate) struct Timed(NonZeroU64);
 
 impl Timed {
     fn now(stands_for_many: bool) -> Option<Self> {
-        NonZeroU64::new(now_ns() << 1 | u64::from(stands_for_many)).map(Self)
+        NonZeroU64::new(monotonic_ns() << 1 | u64::from(stands_for_many)).map(Self)
     }
 
     fn weight(self) -> u64 {
@@ -98,16 +99,8 @@ impl Timed {
 
     fn elapsed(self) -> Duration {
         // Compared as they are kept: without the highest bit.
-        Duration::from_nanos((now_ns() << 1).wrapping_sub(self.0.get() & !1) >> 1)
+        Duration::from_nanos((monotonic_ns() << 1).wrapping_sub(self.0.get() & !1) >> 1)
     }
-}
-
-fn now_ns() -> u64 {
-    let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
-    now.tv_sec
-        .cast_unsigned()
-        .wrapping_mul(1_000_000_000)
-        .wrapping_add(now.tv_nsec.cast_unsigned())
 }
 
 /// Chooses the calls of a thread that are timed.

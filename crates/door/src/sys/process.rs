@@ -11,6 +11,21 @@ pub(crate) fn current_cpu() -> i32 {
     unsafe { libc::sched_getcpu() }
 }
 
+/// Nanoseconds of the monotonic clock. Through the C library: rustix looks for the kernel's own page of code, which is not there under
+/// valgrind.
+#[inline]
+pub(crate) fn monotonic_ns() -> u64 {
+    let mut now = MaybeUninit::<libc::timespec>::uninit();
+    // SAFETY: `now` has room for the answer, and this clock always exists.
+    unsafe { libc::clock_gettime(libc::CLOCK_MONOTONIC, now.as_mut_ptr()) };
+    // SAFETY: filled in by the call above.
+    let now = unsafe { now.assume_init() };
+    now.tv_sec
+        .cast_unsigned()
+        .wrapping_mul(1_000_000_000)
+        .wrapping_add(now.tv_nsec.cast_unsigned())
+}
+
 /// Starts a thread that never runs signal handlers of the application.
 pub(crate) fn spawn_without_signals(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<()> {
     build_without_signals(std::thread::Builder::new().name(name.to_owned()), body)
