@@ -1,16 +1,44 @@
-//! Gives the shared library its SONAME, and the name by which the loader looks for it.
+//! Gives the shared library its SONAME, its symbol versions, and the name by which the loader looks for it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::{env, fs, io};
 
 fn main() {
     println!("cargo:rerun-if-changed=build.rs");
-    println!("cargo:rustc-cdylib-link-arg=-Wl,-soname,libdoor.so.1");
+    println!("cargo:rerun-if-changed=link");
+    argument("-Wl,-soname,libdoor.so.1");
     // Thread-specific data has a destructor in here: the library must stay once it is loaded.
-    println!("cargo:rustc-cdylib-link-arg=-Wl,-z,nodelete");
+    argument("-Wl,-z,nodelete");
+    if compiler_takes_wrappers() {
+        version_symbols(&Path::new(env!("CARGO_MANIFEST_DIR")).join("link"));
+    } else {
+        println!("cargo:warning=libdoor.so gets no symbol versions: `cc` is not GCC");
+    }
     if let Err(error) = link_soname() {
         println!("cargo:warning=libdoor.so.1 is not linked to libdoor.so: {error}");
     }
+}
+
+/// rustc hands the linker a list of exported names and offers no way to replace it; the C compiler that it links with does.
+fn version_symbols(link: &Path) {
+    argument("-wrapper");
+    argument(&link.join("own-versions.sh").to_string_lossy());
+    argument(&format!(
+        "-Wl,--version-script={}",
+        link.join("libdoor.map").display()
+    ));
+    argument("-Wl,--exclude-libs,ALL");
+}
+
+fn compiler_takes_wrappers() -> bool {
+    let mut cc = Command::new("cc");
+    cc.args(["-wrapper", "true", "-E", "-x", "c", "/dev/null"]);
+    cc.output().is_ok_and(|output| output.status.success())
+}
+
+fn argument(argument: &str) {
+    println!("cargo:rustc-cdylib-link-arg={argument}");
 }
 
 /// Makes `libdoor.so.1 -> libdoor.so` beside the library, so that what was linked with `-L target/release -ldoor` also
