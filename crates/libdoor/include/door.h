@@ -4,7 +4,8 @@
  * A door is a file descriptor that names a procedure in another process.  Link with -ldoor.
  *
  * Differences from Solaris that a program can see:
- *   - S_IFDOOR is the file type of a socket, because Linux has no file type of its own for doors;
+ *   - S_ISDOOR() holds for what stat(), fstat() and their relatives tell in programs linked with -ldoor; to the kernel, and to
+ *     programs that do not know doors, a door is a socket;
  *   - struct door_desc and struct door_info are packed to 4 bytes on every 64-bit architecture, as on amd64.
  *
  * This Source Code Form is subject to the terms of the Mozilla Public License, v. 2.0.
@@ -14,7 +15,7 @@
 #define LINTEL_DOOR_H
 
 #include <stddef.h>
-#include <sys/stat.h>
+#include <sys/stat.h> /* the one beside this file: S_IFDOOR, S_ISDOOR() */
 #include <sys/types.h>
 
 #ifdef __cplusplus
@@ -67,14 +68,6 @@ typedef struct ucred_s ucred_t;
 #define DOOR_PARAM_DESC_MAX 1 /* descriptors one call may carry */
 #define DOOR_PARAM_DATA_MAX 2 /* bytes one call may carry */
 #define DOOR_PARAM_DATA_MIN 3 /* bytes one call must carry */
-
-/* Linux has no type bits for doors: an attached path and a door descriptor both look like a socket. */
-#ifndef S_IFDOOR
-#define S_IFDOOR 0140000
-#endif
-#ifndef S_ISDOOR
-#define S_ISDOOR(mode) (((mode) & 0170000) == S_IFDOOR)
-#endif
 
 #pragma pack(push, 4)
 

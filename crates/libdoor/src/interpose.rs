@@ -20,6 +20,7 @@ use engine::engine::DescriptorCheck;
 use crate::cancel;
 use crate::descriptor::{borrow, set_close_on_exec};
 use crate::errno::{Errno, sheltered};
+use crate::next::Next;
 use crate::types::{DOOR_UNREF, DOOR_UNREF_MULTI, DoorAttr};
 
 /// It came from `open` of an attached path.
@@ -29,6 +30,9 @@ const COUNTED: u8 = 2;
 
 /// door_call has been given the number, so that the engine remembers what it stands for.
 const CALLED: u8 = 4;
+
+/// It belongs to a stream: the C library closes it without telling.
+const STREAM: u8 = 8;
 
 /// Descriptor numbers above this are not followed: copies of them do not count as references.
 const FOLLOWED: usize = 1 << 16;
@@ -97,9 +101,17 @@ pub(crate) fn was_opened(fd: RawFd) -> bool {
     known(fd) & OPENED != 0
 }
 
+/// `fopen` of an attached path gave this number.
+pub(crate) fn streamed(fd: RawFd) {
+    remember(fd, known(fd) | STREAM);
+}
+
 /// door_call is about to be given the number.
 pub(crate) fn called(fd: RawFd) {
     let what = known(fd);
+    if what & STREAM != 0 {
+        doors::forget(fd);
+    }
     if what & CALLED == 0 {
         remember(fd, what | CALLED);
     }
@@ -173,7 +185,7 @@ fn export(fd: c_int) -> Option<OwnedFd> {
 fn copied(old: c_int, new: c_int) -> c_int {
     if new >= 0 {
         forget(new);
-        remember(new, known(old) & !CALLED);
+        remember(new, known(old) & !(CALLED | STREAM));
     }
     new
 }
@@ -248,13 +260,8 @@ pub(crate) unsafe extern "C-unwind" fn fcntl64(fd: c_int, command: c_int, argume
 /// As for [`fcntl`].
 unsafe fn next_fcntl(fd: c_int, command: c_int, argument: usize) -> c_int {
     type Fcntl = unsafe extern "C-unwind" fn(c_int, c_int, ...) -> c_int;
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
-    let mut next = NEXT.load(Ordering::Relaxed);
-    if next == 0 {
-        // SAFETY: the name is a C string.
-        next = unsafe { libc::dlsym(libc::RTLD_NEXT, c"fcntl64".as_ptr()) }.addr();
-        NEXT.store(next, Ordering::Relaxed);
-    }
+    static NEXT: Next = Next::new(c"fcntl64");
+    let next = NEXT.address();
     if next == 0 {
         // SAFETY: the kernel checks the argument.
         let result = unsafe { libc::syscall(libc::SYS_fcntl, fd, command, argument) };

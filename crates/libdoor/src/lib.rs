@@ -7,7 +7,7 @@
 //!
 //! # What differs from Solaris
 //!
-//! - `S_IFDOOR` is the type of a socket. Only a door of the calling process can be attached; a descriptor of another
+//! - Only a door of the calling process can be attached; a descriptor of another
 //!   process's door gives `EINVAL` where Solaris would attach it.
 //! - A request is limited by memory (1 GiB), not by the server thread's stack: arguments do not lie on it.
 //! - `DOOR_RELEASE` descriptors of a call are closed when it ends, not when the server has taken them.
@@ -32,8 +32,12 @@ mod errno;
 mod info;
 mod interpose;
 mod memory;
+mod next;
 mod path;
+mod status;
+mod stream;
 mod trampoline;
 mod types;
+mod valgrind;
 mod worker;
 mod xcreate;

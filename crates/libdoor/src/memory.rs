@@ -12,26 +12,30 @@ use std::sync::OnceLock;
 use std::sync::atomic::AtomicU32;
 
 use crate::errno::Errno;
+use crate::valgrind;
 
 /// Bytes per page on every machine this library has a trampoline for, at least; probing finer is only slower.
 const PROBE_STEP: usize = 4096;
 
 /// True if all of `start..start + len` can be read.
 pub(crate) fn readable(start: *const c_void, len: usize) -> bool {
-    is_known(start.addr(), len, false) || each_page(start.addr(), len, probe_read)
+    is_known(start.addr(), len, false) || each_page(start.addr(), len, probe_read, libc::MADV_POPULATE_READ)
 }
 
 /// True if all of `start..start + len` can be written. What is there stays as it is.
 pub(crate) fn writable(start: *const c_void, len: usize) -> bool {
-    is_known(start.addr(), len, true) || each_page(start.addr(), len, probe_write)
+    is_known(start.addr(), len, true) || each_page(start.addr(), len, probe_write, libc::MADV_POPULATE_WRITE)
 }
 
-fn each_page(start: usize, len: usize, probe: fn(usize) -> bool) -> bool {
+fn each_page(start: usize, len: usize, probe: fn(usize) -> bool, advice: c_int) -> bool {
     let Some(last) = start.checked_add(len.saturating_sub(1)) else {
         return false;
     };
     if len == 0 {
         return true;
+    }
+    if valgrind::watches() {
+        return populates(start, last, advice);
     }
     let mut at = start & !7;
     while at <= last {
@@ -44,6 +48,15 @@ fn each_page(start: usize, len: usize, probe: fn(usize) -> bool) -> bool {
         at = next;
     }
     true
+}
+
+/// The same in one system call, about three times as dear for one page. memcheck takes the probes for uses of what is in
+/// memory, which the application need not have set yet.
+fn populates(start: usize, last: usize, advice: c_int) -> bool {
+    let first = start & !(PROBE_STEP - 1);
+    let at: *mut c_void = std::ptr::without_provenance_mut(first);
+    // SAFETY: brings pages in and leaves what is in them alone; the kernel checks the range.
+    unsafe { libc::madvise(at, last - first + 1, advice) == 0 }
 }
 
 /// Reads 8 aligned bytes: rt_sigprocmask(2) copies the set in before it finds that `how` makes no sense.

@@ -78,7 +78,7 @@ pub(crate) unsafe extern "C-unwind" fn fdetach(name: *const c_char) -> c_int {
 }
 
 /// openat(2), and a door where the kernel says `ENXIO`.
-fn open_at(directory: c_int, name: *const c_char, flags: c_int, mode: c_uint) -> c_int {
+pub(crate) fn open_at(directory: c_int, name: *const c_char, flags: c_int, mode: c_uint) -> c_int {
     // SAFETY: the kernel checks all of it.
     let fd = unsafe { libc::syscall(libc::SYS_openat, directory, name, flags, mode) };
     if fd >= 0 {

@@ -54,7 +54,8 @@ pub(crate) struct DoorDesc {
 }
 const _: () = {
     assert!(size_of::<DoorDesc>() == 24 && align_of::<DoorDesc>() == 4);
-    assert!(offset_of!(DoorDesc, descriptor) == 4 && offset_of!(DoorDesc, id) == 8);
+    assert!(offset_of!(DoorDesc, attributes) == 0 && offset_of!(DoorDesc, descriptor) == 4);
+    assert!(offset_of!(DoorDesc, id) == 8 && offset_of!(DoorDesc, reserved) == 16);
 };
 
 /// `door_info_t`: 48 bytes aligned to 4.
@@ -76,7 +77,8 @@ pub(crate) struct DoorInfo {
 }
 const _: () = {
     assert!(size_of::<DoorInfo>() == 48 && align_of::<DoorInfo>() == 4);
-    assert!(offset_of!(DoorInfo, proc) == 4 && offset_of!(DoorInfo, data) == 12);
+    assert!(offset_of!(DoorInfo, target) == 0 && offset_of!(DoorInfo, proc) == 4);
+    assert!(offset_of!(DoorInfo, data) == 12);
     assert!(offset_of!(DoorInfo, attributes) == 20 && offset_of!(DoorInfo, uniquifier) == 24);
     assert!(offset_of!(DoorInfo, reserved) == 32);
 };
@@ -100,7 +102,9 @@ pub(crate) struct DoorArg {
 }
 const _: () = {
     assert!(size_of::<DoorArg>() == 48 && align_of::<DoorArg>() == 8);
-    assert!(offset_of!(DoorArg, desc_num) == 24 && offset_of!(DoorArg, rbuf) == 32);
+    assert!(offset_of!(DoorArg, data_ptr) == 0 && offset_of!(DoorArg, data_size) == 8);
+    assert!(offset_of!(DoorArg, desc_ptr) == 16 && offset_of!(DoorArg, desc_num) == 24);
+    assert!(offset_of!(DoorArg, rbuf) == 32 && offset_of!(DoorArg, rsize) == 40);
 };
 
 /// `door_cred_t`: 36 bytes aligned to 4. `dc_resv` is never written and therefore not named here.
@@ -119,7 +123,12 @@ pub(crate) struct DoorCred {
     pub(crate) pid: libc::pid_t,
     reserved: [c_int; 4],
 }
-const _: () = assert!(size_of::<DoorCred>() == 36 && offset_of!(DoorCred, pid) == 16);
+const _: () = {
+    assert!(size_of::<DoorCred>() == 36 && align_of::<DoorCred>() == 4);
+    assert!(offset_of!(DoorCred, euid) == 0 && offset_of!(DoorCred, egid) == 4);
+    assert!(offset_of!(DoorCred, ruid) == 8 && offset_of!(DoorCred, rgid) == 12);
+    assert!(offset_of!(DoorCred, pid) == 16 && offset_of!(DoorCred, reserved) == 20);
+};
 
 /// `door_server_procedure_t *`. It may leave through `door_return`, `pthread_exit` or a cancellation.
 pub(crate) type ServerProcedure = unsafe extern "C-unwind" fn(

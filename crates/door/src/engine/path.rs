@@ -245,6 +245,10 @@ fn listen(place: &Place) -> Result<(OwnedFd, OsString), AttachError> {
     Ok((socket, name))
 }
 
+/// The sticky bit, which means nothing on a socket file, tells an attached door from any other socket: libdoor's `stat` says
+/// `S_IFDOOR`.
+const MARK: u32 = libc::S_ISVTX;
+
 /// Gives the socket the rights of what it covers, and swaps the two. Returns which file the socket is.
 fn install(
     place: &Place,
@@ -254,7 +258,7 @@ fn install(
 ) -> Result<(u64, u64), Errno> {
     let mode = covered.map_or(0o600, |stat| stat.st_mode & 0o777);
     // To call a door is to open it for reading; to connect to a socket takes the right to write.
-    let mode = mode | (mode & 0o444) >> 1;
+    let mode = mode | (mode & 0o444) >> 1 | MARK;
     rustix::fs::chmodat(
         &place.directory,
         own_name,

@@ -1,17 +1,34 @@
 /* DR-165: sizes, offsets and values of the headers. Compiled as C and as C++; compiling it is the test. */
-#include <door.h>
+#ifndef DOOR_HEADER
+#define DOOR_HEADER <door.h>
+#endif
+#include DOOR_HEADER
 #include <stropts.h>
 #include <ucred.h>
 
 #include <stddef.h>
 
-#ifdef __cplusplus
+#if defined __cplusplus
 #define ASSERT(condition) static_assert(condition, #condition)
-#define ALIGN(type) alignof(type)
-#else
+#elif __STDC_VERSION__ >= 201112L
 #define ASSERT(condition) _Static_assert(condition, #condition)
-#define ALIGN(type) _Alignof(type)
+#else
+#define ASSERT_AT(condition, line) extern int assertion_##line[(condition) ? 1 : -1]
+#define ASSERT_IN(condition, line) ASSERT_AT(condition, line)
+#define ASSERT(condition) ASSERT_IN(condition, __LINE__)
 #endif
+/* Where a member of this type lies behind a char. */
+#define ALIGN(type) offsetof(struct behind_##type, value)
+#define BEHIND(type)                                                                                         \
+    struct behind_##type {                                                                                   \
+        char first;                                                                                          \
+        type value;                                                                                          \
+    }
+BEHIND(door_desc_t);
+BEHIND(door_info_t);
+BEHIND(door_arg_t);
+BEHIND(door_cred_t);
+BEHIND(door_return_desc_t);
 
 ASSERT(sizeof(door_ptr_t) == 8 && sizeof(door_id_t) == 8 && sizeof(door_attr_t) == 4 && sizeof(uint_t) == 4);
 
@@ -36,13 +53,15 @@ ASSERT(offsetof(door_cred_t, dc_euid) == 0 && offsetof(door_cred_t, dc_egid) == 
 ASSERT(offsetof(door_cred_t, dc_ruid) == 8 && offsetof(door_cred_t, dc_rgid) == 12);
 ASSERT(offsetof(door_cred_t, dc_pid) == 16 && offsetof(door_cred_t, dc_resv) == 20);
 
-ASSERT(sizeof(door_return_desc_t) == 16 && offsetof(door_return_desc_t, desc_num) == 8);
+ASSERT(sizeof(door_return_desc_t) == 16 && ALIGN(door_return_desc_t) == 8);
+ASSERT(offsetof(door_return_desc_t, desc_ptr) == 0 && offsetof(door_return_desc_t, desc_num) == 8);
 
 ASSERT(DOOR_CREATE_MASK == 0x3d3 && DOOR_ATTR_MASK == 0x3ff);
 ASSERT(DOOR_UNREF == 1 && DOOR_PRIVATE == 2 && DOOR_LOCAL == 4 && DOOR_REVOKED == 8 && DOOR_UNREF_MULTI == 0x10);
 ASSERT(DOOR_IS_UNREF == 0x20 && DOOR_REFUSE_DESC == 0x40 && DOOR_NO_CANCEL == 0x80);
 ASSERT(DOOR_NO_DEPLETION_CB == 0x100 && DOOR_PRIVCREATE == 0x200 && DOOR_DEPLETION_CB == 0x400);
 ASSERT(DOOR_DESCRIPTOR == 0x10000 && DOOR_RELEASE == 0x40000 && DOOR_INVAL == -1 && DOOR_QUERY == -2);
+ASSERT(S_IFDOOR == 0xD000 && S_ISDOOR(0xD1FF) && !S_ISDOOR(S_IFSOCK) && !S_ISDOOR(S_IFREG) && !S_ISSOCK(S_IFDOOR));
 ASSERT(DOOR_PARAM_DESC_MAX == 1 && DOOR_PARAM_DATA_MAX == 2 && DOOR_PARAM_DATA_MIN == 3);
 
 /* Every function, by the type of the manual page. */
@@ -62,11 +81,27 @@ int (*use_ucred)(ucred_t **) = door_ucred;
 door_server_func_t *(*use_server_create)(door_server_func_t *) = door_server_create;
 int (*use_fattach)(int, const char *) = fattach;
 int (*use_fdetach)(const char *) = fdetach;
+uid_t (*use_euid)(const ucred_t *) = ucred_geteuid;
+uid_t (*use_ruid)(const ucred_t *) = ucred_getruid;
+uid_t (*use_suid)(const ucred_t *) = ucred_getsuid;
+gid_t (*use_egid)(const ucred_t *) = ucred_getegid;
+gid_t (*use_rgid)(const ucred_t *) = ucred_getrgid;
+gid_t (*use_sgid)(const ucred_t *) = ucred_getsgid;
+pid_t (*use_pid)(const ucred_t *) = ucred_getpid;
+int (*use_groups)(const ucred_t *, const gid_t **) = ucred_getgroups;
+size_t (*use_size)(void) = ucred_size;
+void (*use_free)(ucred_t *) = ucred_free;
 
 int main(void) {
     struct stat status;
     door_desc_t desc;
     status.st_mode = S_IFDOOR;
     desc.d_data.d_desc.d_descriptor = 3;
-    return S_ISDOOR(status.st_mode) && desc.d_data.d_desc.d_descriptor == 3 ? 0 : 1;
+    switch (status.st_mode) {
+    case S_IFSOCK: /* two types, two cases */
+        return 2;
+    case S_IFDOOR:
+        break;
+    }
+    return S_ISDOOR(status.st_mode) && DOOR_UNREF_DATA == (void *)1 && desc.d_data.d_desc.d_descriptor == 3 ? 0 : 1;
 }
