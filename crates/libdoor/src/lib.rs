@@ -38,6 +38,5 @@ mod status;
 mod stream;
 mod trampoline;
 mod types;
-mod valgrind;
 mod worker;
 mod xcreate;

@@ -12,7 +12,6 @@ use std::sync::OnceLock;
 use std::sync::atomic::AtomicU32;
 
 use crate::errno::Errno;
-use crate::valgrind;
 
 /// Bytes per page on every machine this library has a trampoline for, at least; probing finer is only slower.
 const PROBE_STEP: usize = 4096;
@@ -34,7 +33,7 @@ fn each_page(start: usize, len: usize, probe: fn(usize) -> bool, advice: c_int) 
     if len == 0 {
         return true;
     }
-    if valgrind::watches() {
+    if engine::engine::is_watched_by_valgrind() {
         return populates(start, last, advice);
     }
     let mut at = start & !7;

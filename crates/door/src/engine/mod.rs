@@ -232,6 +232,12 @@ pub fn retire(pool: &Arc<Pool>) -> io::Result<()> {
     server::server()?.retire(pool)
 }
 
+/// True if valgrind runs this process, whatever its tool.
+#[must_use]
+pub fn is_watched_by_valgrind() -> bool {
+    crate::sys::valgrind::watches()
+}
+
 /// True for numbers the engine keeps for itself: closefrom(3) and the like should leave them.
 #[must_use]
 pub fn is_internal(fd: RawFd) -> bool {

@@ -255,7 +255,7 @@ impl Server {
         }
     }
 
-    /// Answers, from now on, what rings in a pool that was closed and has no threads any more: its door is revoked.
+    /// Answers, from now on, what rings in the pool of a door that is revoked: there may be no thread that would.
     pub(crate) fn retire(&self, pool: &Arc<Pool>) -> io::Result<()> {
         let mut state = lock(&self.state);
         state
@@ -567,8 +567,13 @@ pub(crate) fn revoke(fd: BorrowedFd<'_>) -> io::Result<()> {
         return Err(io::Error::from_raw_os_error(libc::EBADF));
     }
     let export = own_door(fd).ok_or_else(|| io::Error::from_raw_os_error(libc::EPERM))?;
-    export.door.revoke();
-    server()?.sweep();
+    let (door, server) = (&export.door, server()?);
+    door.revoke();
+    server.sweep();
+    if door.attributes().contains(Attributes::PRIVATE) {
+        // Calls that come from now on need an answer though the pool may have no thread. Fails if it has been retired before.
+        let _ = server.retire(door.pool());
+    }
     Ok(())
 }
 

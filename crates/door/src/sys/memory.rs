@@ -168,6 +168,11 @@ impl Shared {
             len,
             generation,
         };
+        // The page of `fork` tells a child that this is not its own, so the child need not be without it. valgrind does not know that
+        // it is, and looks for leaks in there.
+        if super::valgrind::watches() {
+            return Ok(mapping);
+        }
         // SAFETY: the range was mapped just now and is ours alone.
         if unsafe { libc::madvise(mapping.base.as_ptr().cast(), len, libc::MADV_DONTFORK) } != 0 {
             return Err(io::Error::last_os_error());

@@ -1,6 +1,5 @@
 //! Are we running under valgrind? See the "client request mechanism" of its manual: a row of instructions that does nothing
 //! on a processor and is a question to valgrind.
-#![allow(unsafe_code)]
 
 use std::sync::OnceLock;
 
