@@ -1,10 +1,11 @@
-//! Project tasks: `cargo xtask run | test | bench | spec`.
+//! Project tasks: `cargo xtask run | test | bench | fuzz | model | spec`.
 #![deny(unsafe_code)]
 
 mod bench;
 mod build;
 mod check;
 mod packages;
+mod prove;
 mod relay;
 mod run;
 mod spec;
@@ -45,6 +46,16 @@ enum Task {
         #[command(subcommand)]
         which: Option<bench::Which>,
     },
+    /// Feeds doors with what fuzzers come up with: records, names, and programs of hostile peers.
+    Fuzz {
+        /// Seconds for each target.
+        #[arg(long, default_value_t = 60)]
+        seconds: u32,
+        /// Only this target.
+        target: Option<String>,
+    },
+    /// Checks the models of what the threads of doors share, in every order in which they can meet.
+    Model,
     /// Lists the rows of the specification with the test that covers each; fails on a required row without one.
     Spec {
         /// Also lists rows that no test covers yet and that are not required yet.
@@ -76,6 +87,8 @@ fn main() -> ExitCode {
         } => run::run(dir, transport),
         Task::Test => test::run(),
         Task::Bench { which } => bench::run(which),
+        Task::Fuzz { seconds, target } => prove::fuzz(seconds, target.as_deref()),
+        Task::Model => prove::model(),
         Task::Spec { all } => spec::run(all),
     };
     match done {

@@ -181,7 +181,7 @@ fn current(socket: BorrowedFd<'_>, pid: u32) -> io::Result<Option<(Ids, Vec<u32>
 }
 
 /// Ids and groups from the text of `/proc/PID/status`, proc_pid_status(5).
-fn parse_status(status: &str, pid: u32) -> Option<(Ids, Vec<u32>)> {
+pub(crate) fn parse_status(status: &str, pid: u32) -> Option<(Ids, Vec<u32>)> {
     let field = |name: &str| -> Option<Vec<u32>> {
         let line = status.lines().find_map(|line| line.strip_prefix(name))?;
         line.split_ascii_whitespace()

@@ -52,6 +52,8 @@
 mod call;
 mod claimed;
 mod client;
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 mod identity;
 mod internal;
 mod layout;

@@ -392,7 +392,7 @@ fn connect_file(file: &OwnedFd) -> io::Result<OwnedFd> {
 }
 
 /// The server's id from the name a listener was bound to: `…/.door.ID.NUMBER`.
-fn server_id_in(bound: &[u8]) -> Option<u64> {
+pub(crate) fn server_id_in(bound: &[u8]) -> Option<u64> {
     let path = PathBuf::from(OsString::from_vec(bound.to_vec()));
     let name = path.file_name()?.as_bytes().strip_prefix(b".door.")?;
     let digits = std::str::from_utf8(name.split(|byte| *byte == b'.').next()?).ok()?;

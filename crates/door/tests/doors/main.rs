@@ -15,6 +15,8 @@ mod hostile_server;
 mod identity;
 mod paths;
 mod pools;
+mod program;
+mod programs;
 mod starvation;
 mod statistics;
 mod stress;
