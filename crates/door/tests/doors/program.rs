@@ -130,9 +130,7 @@ fn echo() -> &'static (Door, DoorHandle) {
             .refuse_descriptors(false)
             .create(|mut call| {
                 let reply = Reply::bytes(call.argument());
-                call.take_descriptors()
-                    .into_iter()
-                    .fold(reply, Reply::with_descriptor)
+                call.take_descriptors().into_iter().fold(reply, Reply::give)
             })
             .unwrap();
         let handle = DoorHandle::from_fd(door.lend().unwrap()).unwrap();
@@ -160,9 +158,9 @@ pub(crate) fn client(input: &[u8]) {
         });
         for len in [0, 90, 5000, 70_000, input.len()] {
             let sent: Vec<u8> = input.iter().copied().chain(0..=255).cycle().take(len).collect();
-            let call = Call::new(&sent).deadline(Duration::from_secs(60));
+            let call = Call::new(&sent).timeout(Duration::from_secs(60));
             let call = if len == 90 {
-                call.descriptor(things().remove(0))
+                call.give(things().remove(0))
             } else {
                 call
             };
@@ -213,9 +211,9 @@ pub(crate) fn server(input: &[u8]) {
         });
         for len in [1, 300_000] {
             let sent = vec![7; len];
-            let mut call = Call::new(&sent).deadline(Duration::from_millis(3));
+            let mut call = Call::new(&sent).timeout(Duration::from_millis(3));
             if first & 16 != 0 {
-                call = call.descriptor(things().remove(0));
+                call = call.give(things().remove(0));
             }
             if let Ok(answer) = handle.call_with(call) {
                 assert!(answer.data().len() <= 1 << 30);
