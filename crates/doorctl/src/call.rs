@@ -1,26 +1,51 @@
 //! `doorctl call`.
 
-use std::{
-    io::{Read as _, Write as _},
-    path::PathBuf,
-    time::Duration,
-};
+use std::io::Read as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use clap::Args;
-use door::{Call, DoorHandle};
+use door::{Call, CallError, DoorHandle};
+use rustix::fs::FileType;
 
-/// The argument of the call; none of them is an empty one.
+use crate::cli::seconds;
+use crate::descriptors::{self, Save};
+use crate::{hex, open, output};
+
+/// Call a door and print what it answers.
+#[derive(Debug, Args)]
+pub(crate) struct Options {
+    /// Where the door is attached.
+    path: PathBuf,
+    #[command(flatten)]
+    argument: Argument,
+    /// Send a copy of this open descriptor along; may be given again.
+    #[arg(long = "pass-fd", value_name = "N")]
+    pass: Vec<i32>,
+    /// Write what can be read from descriptor N of the answer, counted from 0, to FILE; - is the standard output.
+    #[arg(long = "save-fd", value_name = "N=FILE", value_parser = Save::parse)]
+    save: Vec<Save>,
+    /// Print the answer in hexadecimal.
+    #[arg(long)]
+    hex_output: bool,
+    /// Give up after this many seconds.
+    #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "30")]
+    deadline: Duration,
+}
+
+/// The argument of the call. Without any of these it is what comes on the standard input if that is a pipe or a file, else empty.
 #[derive(Debug, Args)]
 #[group(multiple = false)]
-pub(crate) struct Argument {
-    /// This text.
+struct Argument {
+    /// The argument is this text.
     #[arg(long, value_name = "TEXT")]
     data: Option<String>,
-    /// The content of this file; - is the standard input.
+    /// The argument is the content of this file; - is the standard input.
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
-    /// These bytes in hexadecimal; blanks between them are skipped.
+    /// The argument is these bytes in hexadecimal; blanks between them are skipped.
     #[arg(long, value_name = "DIGITS")]
     hex: Option<String>,
 }
@@ -31,89 +56,98 @@ impl Argument {
             return Ok(text.clone().into_bytes());
         }
         if let Some(digits) = &self.hex {
-            return from_hex(digits);
+            return hex::read(digits);
         }
-        let Some(path) = &self.file else {
-            return Ok(Vec::new());
-        };
-        if path.as_os_str() == "-" {
-            let mut bytes = Vec::new();
-            std::io::stdin()
-                .lock()
-                .read_to_end(&mut bytes)
-                .context("standard input")?;
-            return Ok(bytes);
+        match &self.file {
+            Some(path) if path.as_os_str() != "-" => {
+                std::fs::read(path).with_context(|| path.display().to_string())
+            }
+            None if !input_is_given() => Ok(Vec::new()),
+            _ => {
+                let mut bytes = Vec::new();
+                std::io::stdin()
+                    .lock()
+                    .read_to_end(&mut bytes)
+                    .context("standard input")?;
+                Ok(bytes)
+            }
         }
-        std::fs::read(path).with_context(|| path.display().to_string())
     }
 }
 
-pub(crate) fn run(door: &DoorHandle, argument: &Argument, deadline: u64, json: bool) -> anyhow::Result<()> {
-    let bytes = argument.bytes()?;
-    let answer = door.call_with(Call::new(&bytes).timeout(Duration::from_secs(deadline)))?;
-    let (data, descriptors) = answer.into_parts();
+/// True if the standard input is something that ends: a pipe, a file, a socket. A terminal does not, and /dev/null is nothing.
+fn input_is_given() -> bool {
+    rustix::fs::fstat(std::io::stdin()).is_ok_and(|stat| {
+        matches!(
+            FileType::from_raw_mode(stat.st_mode),
+            FileType::Fifo | FileType::RegularFile | FileType::Socket
+        )
+    })
+}
+
+pub(crate) fn run(options: &Options, json: bool) -> anyhow::Result<ExitCode> {
+    // First, so that a wrong path is told before the input is waited for.
+    let door = open::door(&options.path)?;
+    let bytes = options.argument.bytes()?;
+    let mut call = Call::new(&bytes).deadline(options.deadline);
+    for number in &options.pass {
+        call = call.descriptor(descriptors::inherited(*number)?);
+    }
+    let answer = match door.call_with(call) {
+        Ok(answer) => answer,
+        Err(error) => return failed(&error, &door, options),
+    };
+    let (data, received) = answer.into_parts();
     if json {
-        let doors: Vec<bool> = descriptors
-            .iter()
-            .map(door::ReceivedDescriptor::is_door)
-            .collect();
-        println!(
-            "{:#}",
-            serde_json::json!({
-                "bytes": data.len(),
-                "hex": to_hex(&data),
-                "text": std::str::from_utf8(&data).ok(),
-                "descriptors": doors.iter().map(|door| serde_json::json!({ "door": door })).collect::<Vec<_>>(),
-            })
-        );
-        return Ok(());
+        output::print_json(&serde_json::json!({
+            "bytes": data.len(),
+            "hex": hex::text(&data),
+            "text": std::str::from_utf8(&data).ok(),
+            "descriptors": descriptors::to_json(&received),
+        }))?;
+    } else {
+        if options.hex_output {
+            output::print(hex::text(&data) + "\n")?;
+        } else {
+            output::print(&data)?;
+        }
+        if options.save.is_empty() {
+            descriptors::report(&received);
+        }
     }
-    if !descriptors.is_empty() {
-        eprintln!(
-            "doorctl: {} descriptors came with the answer; they are closed",
-            descriptors.len()
-        );
-    }
-    Ok(std::io::stdout().lock().write_all(&data)?)
+    descriptors::save(received, &options.save)?;
+    Ok(ExitCode::SUCCESS)
 }
 
-fn from_hex(digits: &str) -> anyhow::Result<Vec<u8>> {
-    let mut nibbles = Vec::new();
-    for digit in digits.chars().filter(|c| !c.is_whitespace()) {
-        let Some(nibble) = digit.to_digit(16).and_then(|nibble| u8::try_from(nibble).ok()) else {
-            bail!("{digit:?} is no hexadecimal digit");
-        };
-        nibbles.push(nibble);
-    }
-    let (pairs, rest) = nibbles.as_chunks::<2>();
-    if !rest.is_empty() {
-        bail!(
-            "{} hexadecimal digits are no whole number of bytes",
-            nibbles.len()
-        );
-    }
-    Ok(pairs.iter().map(|[high, low]| high << 4 | low).collect())
-}
-
-fn to_hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn hexadecimal_is_read_and_written() {
-        assert_eq!(from_hex("00 ff7F").unwrap(), [0, 255, 127]);
-        assert_eq!(to_hex(&[0, 255, 127]), "00ff7f");
-        assert!(from_hex("").unwrap().is_empty());
-        assert!(
-            from_hex("0")
-                .unwrap_err()
-                .to_string()
-                .contains("1 hexadecimal digits")
-        );
-        assert!(from_hex("0g").unwrap_err().to_string().contains("'g'"));
-    }
+/// Explains an error of the call, and finds its exit status.
+fn failed(error: &CallError, door: &DoorHandle, options: &Options) -> anyhow::Result<ExitCode> {
+    let limits = || door.info_within(options.deadline).map(|info| info.limits);
+    let (code, why) = match error {
+        CallError::TimedOut => (
+            3,
+            format!(
+                "no answer within {}; --deadline allows more",
+                output::duration(options.deadline)
+            ),
+        ),
+        CallError::Interrupted => (3, "the procedure failed, or its server died".to_owned()),
+        CallError::TooBig => {
+            let told = limits().map_or_else(
+                |_| String::new(),
+                |limits| format!(": it takes {} to {} bytes", limits.data_min, limits.data_max),
+            );
+            (4, format!("{error}{told}"))
+        }
+        CallError::TooManyDescriptors => {
+            let told = limits().map_or_else(
+                |_| String::new(),
+                |limits| format!(": it takes {}", limits.descriptors_max),
+            );
+            (4, format!("{error}{told}"))
+        }
+        CallError::ArgumentTooLarge | CallError::DescriptorsRefused => (4, error.to_string()),
+        _ => (1, error.to_string()),
+    };
+    eprintln!("doorctl: {}: {why}", options.path.display());
+    Ok(ExitCode::from(code))
 }

@@ -235,9 +235,12 @@ fn listen(place: &Place) -> Result<(OwnedFd, OsString), AttachError> {
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
     let socket = rustix::net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)?;
     socket::pass_credentials(socket.as_fd())?;
-    // Long directory names do not fit into a socket address; a number of a descriptor does.
-    let address = format!("/proc/self/fd/{}/", place.directory.as_raw_fd()) + &name.to_string_lossy();
-    rustix::net::bind(&socket, &SocketAddrUnix::new(address.as_str())?)?;
+    // The kernel shows the address to everybody, by which the attachment can be found. Long directory names do not fit into one; a
+    // number of a descriptor does.
+    let short = format!("/proc/self/fd/{}/", place.directory.as_raw_fd()) + &name.to_string_lossy();
+    let address = SocketAddrUnix::new(place.path.with_file_name(&name))
+        .or_else(|_| SocketAddrUnix::new(short.as_str()))?;
+    rustix::net::bind(&socket, &address)?;
     if let Err(errno) = rustix::net::listen(&socket, 128) {
         let _ = place.unlink(&name);
         return Err(errno.into());

@@ -1,0 +1,274 @@
+//! `doorctl serve`.
+
+use std::path::Path;
+use std::time::Duration;
+
+use door::{Call, CallError, DoorHandle};
+use rustix::process::Signal;
+
+use crate::support::{Doors, PATIENCE, Running, doorctl, good, path_in, run, until};
+
+struct Served {
+    program: Running,
+    path: String,
+    folder: tempfile::TempDir,
+}
+
+impl Served {
+    /// Serves `script`, which is given to sh.
+    fn start(options: &[&str], script: &str) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let path = path_in(folder.path(), "door");
+        let mut command = doorctl(&["serve", &path]);
+        command.args(options).args(["--", "sh", "-c", script]);
+        command.current_dir(folder.path());
+        let mut program = Running::start(&mut command);
+        program.wait_for("serving");
+        Self {
+            program,
+            path,
+            folder,
+        }
+    }
+
+    fn open(&self) -> DoorHandle {
+        DoorHandle::open(&self.path).unwrap()
+    }
+
+    fn file(&self, name: &str) -> String {
+        path_in(self.folder.path(), name)
+    }
+}
+
+fn call(door: &DoorHandle, argument: &[u8]) -> Result<Vec<u8>, CallError> {
+    Ok(door
+        .call_with(Call::new(argument).deadline(PATIENCE))?
+        .into_data())
+}
+
+/// The number of a process in a file, once it is there.
+fn pid_in(file: &str) -> String {
+    until("the command starts", || {
+        let text = std::fs::read_to_string(file).ok()?;
+        text.ends_with('\n').then(|| text.trim().to_owned())
+    })
+}
+
+fn wait_until_gone(pid: &str) {
+    until("the command is killed", || {
+        let state = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        // A zombie whose parent is gone waits for somebody else to reap it.
+        let dead = state
+            .rsplit(')')
+            .next()
+            .is_none_or(|rest| rest.trim_start().starts_with('Z'));
+        (dead || !Path::new(&format!("/proc/{pid}")).exists()).then_some(())
+    });
+}
+
+#[test]
+fn each_call_runs_the_command_with_the_argument_as_input() {
+    let served = Served::start(&[], "tr a-z A-Z");
+    let door = served.open();
+    assert_eq!(call(&door, b"hello").unwrap(), b"HELLO");
+    assert_eq!(call(&door, b"").unwrap(), b"");
+    let large = vec![b'x'; 3_000_000];
+    assert_eq!(call(&door, &large).unwrap(), vec![b'X'; 3_000_000]);
+    assert_eq!(good(&["call", &served.path, "--data", "shell"]).out, b"SHELL");
+}
+
+#[test]
+fn a_command_need_not_read_its_input() {
+    let served = Served::start(&[], "echo done");
+    assert_eq!(call(&served.open(), &vec![0; 1_000_000]).unwrap(), b"done\n");
+}
+
+#[test]
+fn the_environment_tells_who_calls() {
+    let script = "echo $DOOR_CALLER_PID $DOOR_CALLER_UID $DOOR_CALLER_EGID $DOOR_FDS $DOOR_PATH";
+    let served = Served::start(&[], script);
+    let told = String::from_utf8(call(&served.open(), b"").unwrap()).unwrap();
+    let (me, uid, gid) = (
+        std::process::id(),
+        rustix::process::getuid(),
+        rustix::process::getegid(),
+    );
+    assert_eq!(
+        told,
+        format!("{me} {} {} 0 {}\n", uid.as_raw(), gid.as_raw(), served.path)
+    );
+}
+
+#[test]
+fn a_command_that_fails_fails_the_call_and_the_reason_is_told() {
+    let mut served = Served::start(&[], "echo lost; echo why >&2; exit 7");
+    let outcome = run(&["call", &served.path]);
+    assert_eq!((outcome.code, outcome.out.as_slice()), (Some(3), &b""[..]));
+    served.program.wait_for("why");
+    served.program.wait_for("sh exited with status 7");
+    assert!(matches!(call(&served.open(), b""), Err(CallError::Interrupted)));
+    let mut killed = Served::start(&[], "kill -TERM $$");
+    assert!(matches!(call(&killed.open(), b""), Err(CallError::Interrupted)));
+    killed.program.wait_for("sh was killed by signal 15");
+}
+
+#[test]
+fn a_command_that_does_not_exist_fails_the_call() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = path_in(folder.path(), "door");
+    let mut program = Running::start(&mut doorctl(&["serve", &path, "--", "/no/such/command"]));
+    program.wait_for("serving");
+    assert_eq!(run(&["call", &path]).code, Some(3));
+    program.wait_for("cannot run /no/such/command");
+}
+
+#[test]
+fn descriptors_are_passed_on_from_3() {
+    let served = Served::start(&["--accept-fds"], "echo $DOOR_FDS; cat <&3; cat <&4");
+    let door = served.open();
+    let files = ["one", "two"].map(|text| {
+        let path = served.file(text);
+        std::fs::write(&path, text).unwrap();
+        std::fs::File::open(&path).unwrap()
+    });
+    let request = files
+        .into_iter()
+        .fold(Call::new(b"").deadline(PATIENCE), Call::descriptor);
+    assert_eq!(door.call_with(request).unwrap().data(), b"2\nonetwo");
+    // None of doorctl's own descriptors are there.
+    let bare = Served::start(&["--accept-fds"], "ls /proc/self/fd");
+    let told = String::from_utf8(call(&bare.open(), b"").unwrap()).unwrap();
+    assert_eq!(told, "0\n1\n2\n3\n", "3 is the directory ls reads");
+}
+
+#[test]
+fn descriptors_are_refused_unless_asked_for() {
+    let served = Served::start(&[], "true");
+    let null = std::fs::File::open("/dev/null").unwrap();
+    let refused = served.open().call_with(Call::new(b"").descriptor(null));
+    assert!(matches!(refused, Err(CallError::DescriptorsRefused)));
+}
+
+#[test]
+fn limits_of_argument_reply_and_time_hold() {
+    let mut served = Served::start(
+        &[
+            "--max-argument",
+            "10",
+            "--max-reply",
+            "1000",
+            "--time-limit",
+            "0.2",
+        ],
+        "if read line; then sleep 1000; else yes; fi",
+    );
+    let door = served.open();
+    assert!(matches!(call(&door, &[0; 11]), Err(CallError::TooBig)));
+    assert!(matches!(call(&door, b""), Err(CallError::Interrupted)));
+    served.program.wait_for("--max-reply");
+    assert!(matches!(call(&door, b"sleep\n"), Err(CallError::Interrupted)));
+    served.program.wait_for("--time-limit");
+}
+
+#[test]
+fn calls_run_at_the_same_time_up_to_the_limit() {
+    // Two commands wait for each other through a pipe with a name.
+    let served = Served::start(
+        &["--max-concurrent", "2"],
+        "mkfifo p 2>&-; if read x; then echo over >p; else cat p; fi",
+    );
+    let door = served.open();
+    std::thread::scope(|scope| {
+        let waits = scope.spawn(|| call(&door, b"").unwrap());
+        assert_eq!(call(&door, b"go\n").unwrap(), b"");
+        assert_eq!(waits.join().unwrap(), b"over\n");
+    });
+    let one = Served::start(&["--max-concurrent", "1"], "echo $$ >>pids; cat p; echo $$");
+    std::process::Command::new("mkfifo")
+        .arg(one.file("p"))
+        .status()
+        .unwrap();
+    let door = one.open();
+    std::thread::scope(|scope| {
+        let calls: Vec<_> = (0..3)
+            .map(|_| scope.spawn(|| call(&door, b"").unwrap()))
+            .collect();
+        until("all have come", || {
+            (one.open().statistics(PATIENCE).unwrap().running == 3).then_some(())
+        });
+        for round in 1..=3 {
+            let started = until("one starts", || {
+                let pids = std::fs::read_to_string(one.file("pids")).ok()?;
+                (pids.lines().count() >= round).then_some(pids)
+            });
+            assert_eq!(started.lines().count(), round);
+            std::fs::write(one.file("p"), "").unwrap();
+        }
+        for call in calls {
+            assert!(!call.join().unwrap().is_empty());
+        }
+    });
+}
+
+#[test]
+fn a_caller_that_gives_up_ends_the_command_and_what_it_started() {
+    let mut served = Served::start(&[], "sleep 1000 & echo $! >child; wait");
+    let late = served
+        .open()
+        .call_with(Call::new(b"").deadline(Duration::from_millis(300)));
+    assert!(matches!(late, Err(CallError::TimedOut)));
+    wait_until_gone(&pid_in(&served.file("child")));
+    served.program.wait_for("the caller has given up");
+    // The same for one that is killed.
+    std::fs::remove_file(served.file("child")).unwrap();
+    let caller = Running::start(&mut doorctl(&["call", &served.path]));
+    let pid = pid_in(&served.file("child"));
+    drop(caller);
+    wait_until_gone(&pid);
+}
+
+#[test]
+fn signals_detach_the_door_and_kill_what_runs() {
+    for signal in [Signal::INT, Signal::TERM, Signal::HUP] {
+        let mut served = Served::start(&[], "echo $$ >pid; exec sleep 1000");
+        let caller = {
+            let path = served.path.clone();
+            std::thread::spawn(move || run(&["call", &path]))
+        };
+        let pid = pid_in(&served.file("pid"));
+        served.program.signal(signal);
+        let (code, _) = served.program.end();
+        assert_eq!(code, Some(0), "{signal:?}");
+        assert!(!std::fs::exists(&served.path).unwrap());
+        wait_until_gone(&pid);
+        assert_eq!(caller.join().unwrap().code, Some(3));
+    }
+}
+
+#[test]
+fn a_command_does_not_outlive_a_doorctl_that_is_killed() {
+    let mut served = Served::start(&[], "echo $$ >pid; exec sleep 1000");
+    let _caller = Running::start(&mut doorctl(&["call", &served.path]));
+    let pid = pid_in(&served.file("pid"));
+    served.program.child.kill().unwrap();
+    wait_until_gone(&pid);
+}
+
+#[test]
+fn serving_ends_when_the_door_is_detached_and_nobody_holds_it() {
+    let mut served = Served::start(&[], "cat");
+    let door = served.open();
+    good(&["detach", &served.path]);
+    assert_eq!(call(&door, b"still there").unwrap(), b"still there");
+    drop(door);
+    assert_eq!(served.program.end().0, Some(0));
+}
+
+#[test]
+fn a_path_that_is_taken_is_an_error() {
+    let doors = Doors::start();
+    let outcome = run(&["serve", &doors.path("upper"), "--", "cat"]);
+    assert_eq!(outcome.code, Some(1));
+    assert!(outcome.err.contains("another door"), "{}", outcome.err);
+    assert_eq!(good(&["call", &doors.path("upper"), "--data", "x"]).out, b"X");
+}
