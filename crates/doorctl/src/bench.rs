@@ -76,7 +76,7 @@ pub(crate) fn run(options: &Options, json: bool) -> anyhow::Result<()> {
     let door = open::door(&options.path)?;
     let argument = vec![0; options.size];
     let first = door
-        .call_with(Call::new(&argument).deadline(options.deadline))
+        .call_with(Call::new(&argument).timeout(options.deadline))
         .map_err(anyhow::Error::from)
         .with_context(|| options.path.display().to_string())?;
     let reply_bytes = first.data().len();

@@ -86,16 +86,16 @@ fn input_is_given() -> bool {
 }
 
 pub(crate) fn run(options: &Options, json: bool) -> anyhow::Result<ExitCode> {
-    // First, so that a wrong path is told before the input is waited for.
+    let passed = descriptors::all_inherited(&options.pass)?;
+    // Before the input is waited for, so that a wrong path is told at once.
     let door = open::door(&options.path)?;
     let bytes = options.argument.bytes()?;
-    let mut call = Call::new(&bytes).deadline(options.deadline);
-    for number in &options.pass {
-        call = call.descriptor(descriptors::inherited(*number)?);
-    }
+    let call = passed
+        .into_iter()
+        .fold(Call::new(&bytes).timeout(options.deadline), Call::give);
     let answer = match door.call_with(call) {
         Ok(answer) => answer,
-        Err(error) => return failed(&error, &door, options),
+        Err(failure) => return failed(&failure.error, &door, options),
     };
     let (data, received) = answer.into_parts();
     if json {

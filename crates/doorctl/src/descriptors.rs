@@ -12,16 +12,28 @@ use rustix::process::{PidfdFlags, PidfdGetfdFlags};
 
 use crate::output;
 
-/// A copy of a descriptor this program was started with.
+/// Copies of descriptors this program was started with. To be called before it opens anything itself.
 ///
-/// The kernel is asked for it by number, as if by another process: a number alone gives no right to use it here.
-pub(crate) fn inherited(number: i32) -> anyhow::Result<OwnedFd> {
-    let me = rustix::process::pidfd_open(rustix::process::getpid(), PidfdFlags::empty())?;
-    rustix::process::pidfd_getfd(me, number, PidfdGetfdFlags::empty()).with_context(|| {
+/// The kernel is asked for them by number, as if by another process: a number alone gives no right to use it here.
+pub(crate) fn all_inherited(numbers: &[i32]) -> anyhow::Result<Vec<OwnedFd>> {
+    let missing = |number: &i32| {
         format!(
             "descriptor {number}: not open; let the shell open it, as in 'doorctl call ... {number}<FILE'"
         )
-    })
+    };
+    // All of them first: what is opened below may get one of the numbers.
+    for number in numbers {
+        std::fs::read_link(format!("/proc/self/fd/{number}")).with_context(|| missing(number))?;
+    }
+    if numbers.is_empty() {
+        return Ok(Vec::new());
+    }
+    let me = rustix::process::pidfd_open(rustix::process::getpid(), PidfdFlags::empty())?;
+    let copy = |number: &i32| {
+        let copy = rustix::process::pidfd_getfd(&me, *number, PidfdGetfdFlags::empty());
+        copy.with_context(|| missing(number))
+    };
+    numbers.iter().map(copy).collect()
 }
 
 /// `N=FILE`: where the content of descriptor `N` of an answer goes.

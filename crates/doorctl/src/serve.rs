@@ -6,12 +6,12 @@ use std::os::fd::OwnedFd;
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use clap::Args;
-use door::{AttachError, Door, Invocation, Reply};
+use door::{AttachError, Door, Invocation, Reply, Threads};
 use rustix::process::{Pid, Signal, WaitId, WaitIdOptions};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::Signals;
@@ -37,8 +37,8 @@ pub(crate) struct Options {
     #[arg(long)]
     accept_fds: bool,
     /// Commands that run at the same time; further calls wait.
-    #[arg(long, value_name = "N", default_value = "32", value_parser = clap::value_parser!(u32).range(1..))]
-    max_concurrent: u32,
+    #[arg(long, value_name = "N", default_value = "32", value_parser = clap::value_parser!(u16).range(1..))]
+    max_concurrent: u16,
     /// Greatest argument taken, in bytes.
     #[arg(long, value_name = "BYTES", default_value_t = 16 << 20)]
     max_argument: u64,
@@ -59,15 +59,12 @@ const MOST_FDS: usize = 64;
 struct Service {
     options: Options,
     running: Mutex<Running>,
-    changed: Condvar,
 }
 
 #[derive(Default)]
 struct Running {
     /// Leaders of process groups that must be killed at the end.
     leaders: HashSet<Pid>,
-    /// Calls that have a place.
-    calls: u32,
     over: bool,
 }
 
@@ -83,6 +80,7 @@ pub(crate) fn run(options: Options) -> anyhow::Result<()> {
     let builder = Door::builder()
         .refuse_descriptors(!options.accept_fds)
         .max_argument_bytes(options.max_argument)
+        .threads(Threads::up_to(options.max_concurrent.into()))
         .on_unreferenced(|| {
             // To the process: this thread takes no signals.
             let _ = rustix::process::kill_process(rustix::process::getpid(), Signal::TERM);
@@ -95,7 +93,6 @@ pub(crate) fn run(options: Options) -> anyhow::Result<()> {
     let service = Arc::new(Service {
         options,
         running: Mutex::default(),
-        changed: Condvar::new(),
     });
     let answering = Arc::clone(&service);
     let door = builder.create(move |call| answering.answer(call))?;
@@ -136,7 +133,6 @@ impl Service {
     }
 
     fn run(&self, call: &mut Invocation<'_>) -> anyhow::Result<Vec<u8>> {
-        let _place = Place::take(self, call)?;
         let who = call.credentials()?;
         let fds: Vec<OwnedFd> = call
             .take_descriptors()
@@ -197,8 +193,6 @@ impl Service {
         for leader in &running.leaders {
             let _ = rustix::process::kill_process_group(*leader, Signal::KILL);
         }
-        drop(running);
-        self.changed.notify_all();
     }
 }
 
@@ -207,31 +201,6 @@ fn describe(status: ExitStatus) -> String {
         (Some(code), _) => format!("exited with status {code}"),
         (None, Some(signal)) => format!("was killed by signal {signal}"),
         (None, None) => "ended".to_owned(),
-    }
-}
-
-/// The right to run one command.
-struct Place<'a>(&'a Service);
-
-impl<'a> Place<'a> {
-    fn take(service: &'a Service, call: &Invocation<'_>) -> anyhow::Result<Self> {
-        let mut running = service.lock();
-        while running.calls >= service.options.max_concurrent {
-            anyhow::ensure!(!running.over, "doorctl ends");
-            anyhow::ensure!(!call.is_cancelled(), "the caller has given up while it waited");
-            let waited = service.changed.wait_timeout(running, serve_io::GLANCE);
-            running = waited.unwrap_or_else(PoisonError::into_inner).0;
-        }
-        running.calls += 1;
-        drop(running);
-        Ok(Self(service))
-    }
-}
-
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
-        self.0.lock().calls -= 1;
-        self.0.changed.notify_one();
     }
 }
 

@@ -41,9 +41,7 @@ impl Served {
 }
 
 fn call(door: &DoorHandle, argument: &[u8]) -> Result<Vec<u8>, CallError> {
-    Ok(door
-        .call_with(Call::new(argument).deadline(PATIENCE))?
-        .into_data())
+    Ok(door.call_with(Call::new(argument).timeout(PATIENCE))?.into_data())
 }
 
 /// The number of a process in a file, once it is there.
@@ -133,20 +131,23 @@ fn descriptors_are_passed_on_from_3() {
     });
     let request = files
         .into_iter()
-        .fold(Call::new(b"").deadline(PATIENCE), Call::descriptor);
+        .fold(Call::new(b"").timeout(PATIENCE), Call::give);
     assert_eq!(door.call_with(request).unwrap().data(), b"2\nonetwo");
-    // None of doorctl's own descriptors are there.
+    // None of doorctl's own descriptors are there: no others than a command of this test has.
     let bare = Served::start(&["--accept-fds"], "ls /proc/self/fd");
-    let told = String::from_utf8(call(&bare.open(), b"").unwrap()).unwrap();
-    assert_eq!(told, "0\n1\n2\n3\n", "3 is the directory ls reads");
+    let here = std::process::Command::new("sh")
+        .args(["-c", "ls /proc/self/fd"])
+        .output()
+        .unwrap();
+    assert_eq!(call(&bare.open(), b"").unwrap(), here.stdout);
 }
 
 #[test]
 fn descriptors_are_refused_unless_asked_for() {
     let served = Served::start(&[], "true");
     let null = std::fs::File::open("/dev/null").unwrap();
-    let refused = served.open().call_with(Call::new(b"").descriptor(null));
-    assert!(matches!(refused, Err(CallError::DescriptorsRefused)));
+    let refused = served.open().call_with(Call::new(b"").give(null)).unwrap_err();
+    assert!(matches!(refused.error, CallError::DescriptorsRefused));
 }
 
 #[test]
@@ -193,8 +194,8 @@ fn calls_run_at_the_same_time_up_to_the_limit() {
         let calls: Vec<_> = (0..3)
             .map(|_| scope.spawn(|| call(&door, b"").unwrap()))
             .collect();
-        until("all have come", || {
-            (one.open().statistics(PATIENCE).unwrap().running == 3).then_some(())
+        until("one has come", || {
+            (one.open().statistics(PATIENCE).unwrap().running == 1).then_some(())
         });
         for round in 1..=3 {
             let started = until("one starts", || {
@@ -213,10 +214,14 @@ fn calls_run_at_the_same_time_up_to_the_limit() {
 #[test]
 fn a_caller_that_gives_up_ends_the_command_and_what_it_started() {
     let mut served = Served::start(&[], "sleep 1000 & echo $! >child; wait");
-    let late = served
-        .open()
-        .call_with(Call::new(b"").deadline(Duration::from_millis(300)));
-    assert!(matches!(late, Err(CallError::TimedOut)));
+    let door = served.open();
+    // On a slow machine the command has not begun by then.
+    let mut patience = Duration::from_millis(100);
+    while !std::fs::exists(served.file("child")).unwrap() {
+        let late = door.call_with(Call::new(b"").timeout(patience)).unwrap_err();
+        assert!(matches!(late.error, CallError::TimedOut));
+        patience *= 2;
+    }
     wait_until_gone(&pid_in(&served.file("child")));
     served.program.wait_for("the caller has given up");
     // The same for one that is killed.

@@ -191,7 +191,7 @@ pub(crate) fn role() {
                 file.read_to_string(&mut text).unwrap();
                 std::io::Seek::rewind(file).unwrap();
             }
-            files.into_iter().fold(Reply::bytes(text), Reply::with_descriptor)
+            files.into_iter().fold(Reply::bytes(text), Reply::give)
         });
     add("read", read.unwrap());
     add("fail", Door::builder().create(|_| panic!("as asked")).unwrap());
