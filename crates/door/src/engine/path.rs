@@ -290,7 +290,11 @@ fn install(
         Some(_) if stale => place.rename(own_name, &place.name, RenameFlags::empty())?,
         Some(_) => {
             let aside = place.aside();
-            place.rename(own_name, &aside, RenameFlags::NOREPLACE)?;
+            match place.rename(own_name, &aside, RenameFlags::NOREPLACE) {
+                // What an earlier door had covered, whose path was unlinked: the file goes with it, as if it had been at the path.
+                Err(Errno::EXIST) => place.rename(own_name, &aside, RenameFlags::empty())?,
+                other => other?,
+            }
             if let Err(errno) = place.rename(&aside, &place.name, RenameFlags::EXCHANGE) {
                 let _ = place.unlink(&aside);
                 return Err(errno);

@@ -83,6 +83,24 @@ fn the_file_a_dead_server_covered_comes_back_in_the_end() {
 }
 
 #[test]
+fn a_path_unlinked_after_its_server_died_can_be_attached_to_again() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("echo");
+    fs::write(&path, "the first").unwrap();
+    let mut process = crate::support::Process::start("serve", directory.path());
+    process.wait_for("ready");
+    process.kill();
+    fs::remove_file(&path).unwrap();
+    fs::write(&path, "the second").unwrap();
+    let door = answering("again");
+    let attachment = door.attach(&path).unwrap();
+    let answer = call(&DoorHandle::open(&path).unwrap(), b"").unwrap();
+    assert_eq!(answer.data(), b"again");
+    drop(attachment);
+    assert_eq!(fs::read_to_string(&path).unwrap(), "the second");
+}
+
+#[test]
 fn dr_144_one_door_at_two_paths_is_one_door() {
     let directory = tempfile::tempdir().unwrap();
     let door = answering("both");
