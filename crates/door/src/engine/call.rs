@@ -1,12 +1,10 @@
 //! A call, from the client's side.
 
 use std::cell::Cell;
-use std::collections::HashMap;
 use std::io;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
-use std::sync::atomic::{AtomicBool, Ordering, fence};
-use std::sync::{Arc, RwLock};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{Ordering, fence};
 use std::time::Instant;
 
 use super::claimed::{exports_of, substitute};
@@ -21,7 +19,6 @@ use super::undertaker;
 use super::wait::{Ended, Patience, wait};
 use super::wire::{Note, NoteKind, Status};
 use crate::error::CallError;
-use crate::sys::fork::PerProcess;
 use crate::sys::memory::{Sealed, Source};
 use crate::sys::socket;
 
@@ -72,7 +69,7 @@ pub struct CallFailure {
 }
 
 impl CallFailure {
-    fn early(error: impl Into<CallError>) -> Self {
+    pub(super) fn early(error: impl Into<CallError>) -> Self {
         Self {
             error: error.into(),
             consumed: false,
@@ -110,8 +107,7 @@ pub fn call_target(
     // A server that lives may have dropped the link, or the door's last copy here may have been another one.
     for _ in 0..3 {
         let (taken, handle) = client::lane_to(fd, target, patience).map_err(CallFailure::early)?;
-        let link = Arc::clone(&taken.link);
-        match try_call(taken, handle, request, sink) {
+        match try_call(taken, handle, target, request, sink) {
             Ok(reply) => return Ok(reply),
             Err(Trouble::Failed(failure)) => return Err(failure),
             Err(Trouble::Unfinished(error)) => {
@@ -120,13 +116,9 @@ pub fn call_target(
                     consumed: true,
                 });
             }
-            Err(Trouble::Stale | Trouble::TurnedDown) => target.forget(&link),
-            Err(Trouble::LinkGone) => {
-                target.forget(&link);
-                if has_hung_up(fd) {
-                    break;
-                }
-            }
+            Err(Trouble::Stale | Trouble::TurnedDown) => {}
+            Err(Trouble::LinkGone) if has_hung_up(fd) => break,
+            Err(Trouble::LinkGone) => {}
         }
     }
     Err(CallFailure::early(CallError::Revoked))
@@ -136,6 +128,7 @@ pub fn call_target(
 fn try_call(
     mut taken: Taken,
     handle: u64,
+    target: &Target,
     request: &CallRequest<'_>,
     sink: &mut dyn ReplySink,
 ) -> Result<CallReply, Trouble> {
@@ -199,7 +192,7 @@ fn try_call(
             answered() || room_after(Progress::bytes(lane.rd().load(Ordering::Acquire), seq), supplied) > 0
         };
         if let Err(ended) = wait(link, index, spin, patience, room, &ring) {
-            return give_up(taken, pool, seq, ended);
+            return give_up(taken, target, pool, seq, ended);
         }
         if supply(lane, seq, request, &mut supplied) {
             match lane.stalled().load(Ordering::SeqCst) {
@@ -211,7 +204,7 @@ fn try_call(
     }
     let outcome = loop {
         if let Err(ended) = wait(link, index, spin, patience, answered, &ring) {
-            return give_up(taken, pool, seq, ended);
+            return give_up(taken, target, pool, seq, ended);
         }
         let outcome = deliver(link, index, seq, spin, patience, sink);
         if !matches!(outcome, Err(Trouble::TurnedDown)) {
@@ -228,6 +221,9 @@ fn try_call(
             }))
         }
         outcome => {
+            if matches!(outcome, Err(Trouble::Stale)) {
+                target.forget(link);
+            }
             taken.keep();
             outcome
         }
@@ -309,7 +305,7 @@ fn send_descriptors(
 
 /// Leaves a call that has not been answered.
 #[cold]
-fn give_up(taken: Taken, pool: usize, seq: u32, ended: Ended) -> Result<CallReply, Trouble> {
+fn give_up(taken: Taken, target: &Target, pool: usize, seq: u32, ended: Ended) -> Result<CallReply, Trouble> {
     let lane = taken.link.lane(taken.index);
     let accepted = lane.acc().load(Ordering::Acquire) == seq;
     let failed = |error| {
@@ -320,6 +316,7 @@ fn give_up(taken: Taken, pool: usize, seq: u32, ended: Ended) -> Result<CallRepl
     };
     if ended == Ended::Dead {
         // The memory outlives the server: an answer that was given before it died is one.
+        target.forget(&taken.link);
         taken.give_up();
         return if accepted {
             failed(CallError::Interrupted)
@@ -553,69 +550,6 @@ fn open_sealed(file: Option<(OwnedFd, u64)>, len: usize) -> io::Result<Sealed> {
         return Err(wrong());
     }
     Sealed::map(file.as_fd(), len)
-}
-
-// ---- Calls by bare number --------------------------------------------------------------------------------------------
-
-/// How [`call`] knows that a number still means the door it meant before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum DescriptorCheck {
-    /// It asks the kernel at each call.
-    Always,
-    /// It is told, through [`forget`].
-    Never,
-}
-
-static CHECK: AtomicBool = AtomicBool::new(true);
-static NUMBERS: PerProcess<RwLock<HashMap<RawFd, Arc<Target>>>> = PerProcess::new();
-
-/// Chooses how numbers are checked; at first [`DescriptorCheck::Always`].
-pub fn set_descriptor_check(check: DescriptorCheck) {
-    CHECK.store(check == DescriptorCheck::Always, Ordering::Release);
-}
-
-/// This number was closed, or means something else now.
-pub fn forget(fd: RawFd) {
-    if let Some(numbers) = NUMBERS.existing() {
-        numbers
-            .write()
-            .unwrap_or_else(std::sync::PoisonError::into_inner)
-            .remove(&fd);
-    }
-}
-
-/// Calls the door behind any descriptor.
-///
-/// # Errors
-/// [`CallError::NotADoor`], or see [`CallError`].
-pub fn call(
-    fd: BorrowedFd<'_>,
-    request: &CallRequest<'_>,
-    sink: &mut dyn ReplySink,
-) -> Result<CallReply, CallFailure> {
-    let target = target_of(fd)?;
-    call_target(fd, &target, request, sink)
-}
-
-fn target_of(fd: BorrowedFd<'_>) -> Result<Arc<Target>, CallFailure> {
-    let numbers = NUMBERS.get_or_make(|| RwLock::new(HashMap::new()));
-    let number = fd.as_raw_fd();
-    let known = numbers
-        .read()
-        .unwrap_or_else(std::sync::PoisonError::into_inner)
-        .get(&number)
-        .cloned();
-    if let Some(target) = known
-        && (!CHECK.load(Ordering::Acquire) || target.is(fd))
-    {
-        return Ok(target);
-    }
-    let target = Arc::new(Target::of(fd).map_err(|_| CallFailure::early(CallError::NotADoor))?);
-    numbers
-        .write()
-        .unwrap_or_else(std::sync::PoisonError::into_inner)
-        .insert(number, Arc::clone(&target));
-    Ok(target)
 }
 
 const _: () = assert!(INLINE_BYTES < ARGUMENT_BYTES);

@@ -58,6 +58,7 @@ mod identity;
 mod internal;
 mod layout;
 mod link;
+mod numbers;
 mod object;
 mod offer;
 mod path;
@@ -81,13 +82,11 @@ use std::time::Instant;
 
 use wait::Patience;
 
-pub use call::{
-    CallFailure, CallReply, CallRequest, DescriptorCheck, ReplySink, call, call_target, forget,
-    set_descriptor_check,
-};
+pub use call::{CallFailure, CallReply, CallRequest, ReplySink, call_target};
 pub use claimed::{Claimed, FinishError};
 pub use client::Target;
 pub use identity::Credentials;
+pub use numbers::{DescriptorCheck, call, forget, set_descriptor_check};
 pub use path::{AttachOptions, DeadDoor};
 pub use pool::Pool;
 pub use thread::{ServerThread, Stopped, set_cancel_hook};
