@@ -113,6 +113,7 @@ pub(crate) fn called(fd: RawFd) {
         doors::forget(fd);
     }
     if what & CALLED == 0 {
+        set_up();
         remember(fd, what | CALLED);
     }
 }
