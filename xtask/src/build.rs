@@ -80,7 +80,7 @@ pub(crate) fn call_bench(peers: bool) -> Result<PathBuf> {
     let mut command = cargo();
     command
         .current_dir(root().join("benchmarks"))
-        .args(["build", "--release", "--locked"]);
+        .args(["build", "--release"]);
     if peers {
         command.args(["--features", "peers"]);
     }

@@ -13,7 +13,9 @@ use iceoryx2::port::client::Client as RequestPort;
 use iceoryx2::port::listener::Listener;
 use iceoryx2::port::notifier::Notifier;
 use iceoryx2::port::server::Server as ResponsePort;
-use iceoryx2::prelude::{LogLevel, Path, SemanticString as _, SignalHandlingMode, ipc, set_log_level};
+use iceoryx2::prelude::{
+    FileName, LogLevel, Path, SemanticString as _, SignalHandlingMode, ipc, set_log_level,
+};
 use iceoryx2::service::port_factory::event;
 
 use crate::mechanism::{Caller, Mechanism, Meeting, ready, until_told};
@@ -165,6 +167,9 @@ fn node(meeting: &Meeting) -> Result<Node<Service>> {
     config
         .global
         .set_root_path(&Path::new(root.to_string_lossy().as_bytes())?);
+    // Its shared memory cannot be in the folder, but its files can have the folder's name: whoever made that removes them.
+    let name = meeting.dir.file_name().unwrap_or_default().to_string_lossy();
+    config.global.prefix = FileName::new(format!("{name}_").as_bytes())?;
     let node = NodeBuilder::new()
         .config(&config)
         .signal_handling_mode(SignalHandlingMode::Disabled)

@@ -9,6 +9,7 @@ mod side;
 mod table;
 
 use std::io::IsTerminal as _;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -49,6 +50,9 @@ const DEFAULT_ROUNDS: u32 = 5;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Between two calls of a caller that lets everybody fall asleep: fifty times what anybody spins.
 const GAP_US: u64 = 1000;
+
+/// Folders of ours begin so, and so do files in shared memory that are named after them.
+const PREFIX: &str = "lintel-bench-";
 
 /// Times of one measurement, milliseconds.
 struct Times {
@@ -103,7 +107,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let bench = Bench {
         program: build::call_bench(peers)?,
         libdoor: build::package("libdoor", Profile::Release)?.join("libdoor.so"),
-        dir: tempfile::Builder::new().prefix("lintel-bench-").tempdir()?,
+        dir: tempfile::Builder::new().prefix(PREFIX).tempdir()?,
         times: if options.quick { QUICK } else { FULL },
         cpus: processors()?,
     };
@@ -179,10 +183,31 @@ fn progress(line: &str) {
     }
 }
 
+/// Removes what a library leaves in shared memory, when this goes.
+struct SharedFiles<'a>(&'a Path);
+
+impl Drop for SharedFiles<'_> {
+    fn drop(&mut self) {
+        let (Some(name), Ok(files)) = (self.0.file_name(), std::fs::read_dir("/dev/shm")) else {
+            return;
+        };
+        for file in files.flatten() {
+            let ours = file.file_name().as_bytes().starts_with(name.as_bytes());
+            if ours {
+                // Gone already is as good.
+                let _ = std::fs::remove_file(file.path());
+            }
+        }
+    }
+}
+
 impl Bench {
     /// One fresh server and its clients.
     fn sample(&self, row: &Row, mechanism: &Mechanism) -> Result<Vec<(Metric, f64)>> {
-        let dir = tempfile::tempdir_in(self.dir.path())?;
+        let dir = tempfile::Builder::new()
+            .prefix(PREFIX)
+            .tempdir_in(self.dir.path())?;
+        let _shared = SharedFiles(dir.path());
         let clients = match row.load {
             Load::Calls | Load::Asleep | Load::Idle => 1,
             Load::Threads(threads) => threads,
