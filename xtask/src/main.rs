@@ -1,9 +1,10 @@
-//! Project tasks: `cargo xtask run | test | bench | fuzz | model | spec`.
+//! Project tasks: `cargo xtask run | test | bench | fuzz | man | model | spec`.
 #![deny(unsafe_code)]
 
 mod bench;
 mod build;
 mod check;
+mod man;
 mod packages;
 mod prove;
 mod relay;
@@ -54,6 +55,12 @@ enum Task {
         /// Only this target.
         target: Option<String>,
     },
+    /// Writes the manual pages and shell completions of doorctl to docs.
+    Man {
+        /// Only tells whether they are current.
+        #[arg(long)]
+        check: bool,
+    },
     /// Checks the models of what the threads of doors share, in every order in which they can meet.
     Model,
     /// Lists the rows of the specification with the test that covers each; fails on a required row without one.
@@ -88,6 +95,7 @@ fn main() -> ExitCode {
         Task::Test => test::run(),
         Task::Bench { which } => bench::run(which),
         Task::Fuzz { seconds, target } => prove::fuzz(seconds, target.as_deref()),
+        Task::Man { check } => man::run(check),
         Task::Model => prove::model(),
         Task::Spec { all } => spec::run(all),
     };

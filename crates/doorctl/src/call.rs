@@ -15,6 +15,9 @@ use crate::descriptors::{self, Save};
 use crate::{hex, open, output};
 
 /// Call a door and print what it answers.
+///
+/// The argument is what --data, --file or --hex gives, else what comes on the standard input if that is a pipe or a file, else empty. The answer
+/// is printed as it is. Descriptors that come with it are named on the standard error, and closed, unless --save-fd is given.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
     /// Where the door is attached.
@@ -35,7 +38,7 @@ pub(crate) struct Options {
     deadline: Duration,
 }
 
-/// The argument of the call. Without any of these it is what comes on the standard input if that is a pipe or a file, else empty.
+/// Where the argument of the call comes from.
 #[derive(Debug, Args)]
 #[group(multiple = false)]
 struct Argument {

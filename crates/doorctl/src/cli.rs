@@ -33,7 +33,6 @@ Exit status:
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// List the doors of this machine.
     Ls(ls::Options),
     /// Show what a door says about itself and what it has been doing.
     Info {
@@ -43,13 +42,9 @@ enum Command {
         #[arg(long, value_name = "SECONDS", value_parser = seconds, default_value = "5")]
         deadline: Duration,
     },
-    /// Call a door and print what it answers.
     Call(call::Options),
-    /// Make a door of a command: each call runs it with the argument on its standard input; what it prints is the answer.
     Serve(serve::Options),
-    /// Measure a door: how long calls take, and how many a second it answers.
     Bench(bench::Options),
-    /// Watch the doors of this machine: calls a second, run time, threads, clients, errors.
     Top(top::Options),
     /// Detach whatever door is attached to a path; what it covered comes back.
     Detach {
@@ -58,7 +53,10 @@ enum Command {
     },
     /// Answers records on its standard input; for bench.
     #[command(name = bench::ECHO, hide = true)]
-    Echo { request: usize, reply: usize },
+    Echo {
+        request: usize,
+        reply: usize,
+    },
 }
 
 /// A time in seconds, fractions allowed.

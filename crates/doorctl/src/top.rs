@@ -13,9 +13,9 @@ use crate::output::{self, Table};
 use crate::survey::{self, Found};
 use crate::{info, proc};
 
-/// Watch the doors of this machine, those with most calls first.
+/// Watch the doors of this machine: calls a second, run time, threads, clients, errors.
 ///
-/// On a terminal the view is drawn over and over; elsewhere each round is printed below the last, with --json as one line per round.
+/// Doors with most calls come first. On a terminal the view is drawn over and over; elsewhere each round is printed below the last, with --json as one line per round.
 /// Run times are a sample: calls that woke a thread, and one in 61 of the others. Ctrl-C ends it.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
