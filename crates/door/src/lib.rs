@@ -81,3 +81,6 @@ pub use invocation::Invocation;
 pub use reply::{Reply, ReplyBytes};
 pub use statistics::{Histogram, Statistics};
 pub use threads::{Threads, set_process_threads};
+
+#[cfg(feature = "service")]
+pub use door_service_macros::service;
