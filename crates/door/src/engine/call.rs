@@ -388,7 +388,11 @@ fn deliver(
                 return Err(drain_stream(link, index, seq, len, spin, patience, error));
             }
             Ok(false) => return Err(failed(CallError::OutOfDescriptors, true)),
-            Err(ended) => return Err(Trouble::Unfinished(ended.into())),
+            Err(ended) => {
+                // The answer that is there may yet be taken back: the number of a request that is never posted keeps the lane taken.
+                link.next_seq(index);
+                return Err(Trouble::Unfinished(ended.into()));
+            }
         },
         Err(error) if streams => return Err(drain_stream(link, index, seq, len, spin, patience, error)),
         Err(error) => return Err(failed(error, true)),
