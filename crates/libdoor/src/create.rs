@@ -65,6 +65,7 @@ pub(crate) fn make_door(
     template: Option<Arc<dyn Any + Send + Sync>>,
 ) -> Result<OwnedFd, Errno> {
     worker::forks(); // installs what must be there before anybody is served
+    std::hint::black_box(&crate::load::AT_LOAD);
     let mut limits = Limits::default();
     if attributes & DOOR_REFUSE_DESC != 0 {
         limits.descriptors_max = 0;

@@ -120,9 +120,8 @@ pub(crate) fn called(fd: RawFd) {
 
 /// The number is closed or stands for something else now.
 ///
-/// Descriptors of the engine are closed through here too, with its locks held and on a thread whose numbers mean
-/// something else. Hence the engine is told of numbers only that it can know, and `COUNTED` stays: it is a hint that
-/// the next fork checks.
+/// Descriptors of the engine are closed through here too, with its locks held. Hence the engine is told of numbers only that it can
+/// know, and `COUNTED` stays: it is a hint that the next fork checks.
 pub(crate) fn forget(fd: RawFd) {
     let what = known(fd);
     if what & CALLED != 0 || slot(fd).is_none() {
@@ -163,11 +162,17 @@ fn system_call(number: c_long, a: c_int, b: c_int, c: c_int) -> c_int {
     c_int::try_from(result).unwrap_or(-1)
 }
 
-/// `close` of the C library. close(2).
+/// `close` of the C library. close(2). To a program that closes whatever could be open, what the engine keeps open is not.
 #[unsafe(no_mangle)]
 pub(crate) extern "C-unwind" fn close(fd: c_int) -> c_int {
-    cancel::point();
-    forget(fd);
+    if doors::has_application_table() {
+        cancel::point();
+        if doors::is_internal(fd) {
+            Errno(libc::EBADF).set();
+            return -1;
+        }
+        forget(fd);
+    }
     system_call(libc::SYS_close, fd, 0, 0)
 }
 

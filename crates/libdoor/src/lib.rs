@@ -31,6 +31,7 @@ mod descriptor;
 mod errno;
 mod info;
 mod interpose;
+mod load;
 mod memory;
 mod next;
 mod path;

@@ -75,7 +75,7 @@ pub(crate) fn of_caller(origin: &Origin) -> Result<Credentials, CredentialError>
     if record.pid == std::process::id() {
         return Ok(own(record.pid));
     }
-    let now = current(link.socket(), record.pid);
+    let now = current(link.socket()?.as_fd(), record.pid);
     if let Ok(Some((now, groups))) = &now
         && *now == record
         && record.euid != 0
@@ -112,7 +112,8 @@ pub(crate) fn of_process(origin: &Origin) -> Result<Ids, CredentialError> {
     let link = &origin.lease.link;
     let record = *lock(&link.record);
     if record.pid != std::process::id()
-        && let Ok(pidfd) = socket::peer_pidfd(link.socket())
+        && let Ok(socket) = link.socket()
+        && let Ok(pidfd) = socket::peer_pidfd(socket.as_fd())
         && let Ok(ids) = process::pidfd_ids(pidfd.as_fd())
     {
         return Ok(ids);
@@ -129,7 +130,7 @@ pub(crate) fn of_process(origin: &Origin) -> Result<Ids, CredentialError> {
 /// A descriptor of the caller's process, which the kernel made from its end of the link: never another process's that got the number.
 pub(crate) fn pidfd_of_caller(origin: &Origin) -> Result<OwnedFd, CredentialError> {
     let link = &origin.lease.link;
-    let pidfd = socket::peer_pidfd(link.socket())?;
+    let pidfd = socket::peer_pidfd(link.socket()?.as_fd())?;
     let mut polled = [PollFd::new(&pidfd, PollFlags::IN)];
     let zero = rustix::time::Timespec {
         tv_sec: 0,
@@ -220,7 +221,7 @@ fn challenge(origin: &Origin) -> Result<(PeerIds, Vec<u32>), CredentialError> {
     link.wake(origin.lease.index);
 
     let pid = lock(&link.record).pid;
-    let content = proof(socket::cookie(link.socket())?);
+    let content = proof(socket::cookie(link.socket()?.as_fd())?);
     let end = Instant::now() + PROOF_TIME;
     loop {
         let left = end.saturating_duration_since(Instant::now());

@@ -1,10 +1,12 @@
 //! The server's half of a link: the private truth behind the shared words.
 
+use std::collections::HashMap;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize, Ordering, fence};
 use std::sync::{Arc, Mutex};
 
+use super::errand::{Channel, Errand};
 use super::internal::InternalFd;
 use super::layout::{CHUNK_BYTES, DOZES, LANES, LINK_BYTES, Lane, POLLS, POOLS, Progress, SLEEPS, small};
 use super::object::{DoorObject, Export, lock};
@@ -32,7 +34,11 @@ pub(crate) struct ServerLink {
     /// User the link is counted for.
     pub(crate) user: u32,
     pub(crate) memory: Shared,
+    /// The control thread's.
     socket: InternalFd,
+    /// A copy of it in the application's table, once a server thread needed one.
+    copy: Mutex<Option<Arc<InternalFd>>>,
+    channel: Arc<Channel>,
     /// Who the client proved to be last.
     pub(crate) record: Mutex<Ids>,
     dead: AtomicBool,
@@ -101,7 +107,27 @@ impl Transfer {
 /// Doors this client may call, by handle.
 #[derive(Debug, Default)]
 struct Table {
+    /// With how often each was used.
     entries: Vec<(u32, Option<Known>)>,
+    /// Which of them are not used.
+    free: Vec<usize>,
+    /// Where an export is, by its key.
+    places: HashMap<u64, usize>,
+}
+
+/// The socket of a link as a thread can use it.
+pub(crate) enum LinkSocket<'a> {
+    Own(&'a InternalFd),
+    Copy(Arc<InternalFd>),
+}
+
+impl AsFd for LinkSocket<'_> {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Own(socket) => socket.as_fd(),
+            Self::Copy(socket) => socket.as_fd(),
+        }
+    }
 }
 
 /// An export this client has made known.
@@ -131,7 +157,12 @@ pub(crate) enum Missing {
 
 impl ServerLink {
     /// Makes a link and the memory for it. The memory can neither grow nor shrink nor change its seals.
-    pub(crate) fn new(key: u64, record: Ids, socket: OwnedFd) -> io::Result<(Arc<Self>, OwnedFd)> {
+    pub(crate) fn new(
+        key: u64,
+        record: Ids,
+        socket: OwnedFd,
+        channel: &Arc<Channel>,
+    ) -> io::Result<(Arc<Self>, OwnedFd)> {
         let memfd = sealed_memory()?;
         let link = Self {
             key,
@@ -139,6 +170,8 @@ impl ServerLink {
             user: record.euid,
             memory: Shared::map(memfd.as_fd(), LINK_BYTES)?,
             socket: InternalFd::new(socket),
+            copy: Mutex::default(),
+            channel: Arc::clone(channel),
             record: Mutex::new(record),
             dead: AtomicBool::new(false),
             lanes: std::array::from_fn(|_| LaneState::default()),
@@ -154,8 +187,29 @@ impl ServerLink {
         Ok((Arc::new(link), memfd))
     }
 
-    pub(crate) fn socket(&self) -> BorrowedFd<'_> {
-        self.socket.as_fd()
+    /// For the control thread.
+    pub(crate) fn own_socket(&self) -> &InternalFd {
+        &self.socket
+    }
+
+    /// The socket, for any thread. To be called without locks.
+    ///
+    /// # Errors
+    /// `EMFILE` if there is no number for a copy.
+    pub(crate) fn socket(&self) -> io::Result<LinkSocket<'_>> {
+        if self.socket.is_here() {
+            return Ok(LinkSocket::Own(&self.socket));
+        }
+        if let Some(copy) = &*lock(&self.copy) {
+            return Ok(LinkSocket::Copy(Arc::clone(copy)));
+        }
+        let copy = self.channel.ask(Errand::Copy(self.key), &[])?.pop();
+        let copy = copy.ok_or_else(|| io::Error::from_raw_os_error(libc::EMFILE))?;
+        let copy = Arc::new(InternalFd::new(copy));
+        if !self.is_dead() {
+            *lock(&self.copy) = Some(Arc::clone(&copy));
+        }
+        Ok(LinkSocket::Copy(copy))
     }
 
     #[inline]
@@ -168,12 +222,10 @@ impl ServerLink {
         self.dead.load(Ordering::Acquire)
     }
 
-    /// Marks the link dead and takes its bells down. The kernel tells the client when the socket is closed.
+    /// Marks the link dead.
     pub(crate) fn kill(&self) {
-        self.dead.store(true, Ordering::SeqCst);
-        let bells = std::mem::take(&mut *lock(&self.bells));
-        for (pool, bell) in &bells {
-            pool.remove_link(self.key, bell);
+        if self.dead.swap(true, Ordering::SeqCst) {
+            return;
         }
         let parcels = std::mem::take(&mut *lock(&self.inbox));
         undertaker::bury_all(parcels.into_iter().flat_map(|parcel| parcel.fds).collect());
@@ -184,7 +236,33 @@ impl ServerLink {
             }
         }
         (0..LANES).for_each(|index| self.rouse(index));
-        // The client must not wait for a server that no longer listens to it.
+        if self.socket.is_here() {
+            self.take_down();
+        } else {
+            // If this cannot be said, the control thread cannot do anything any more.
+            let _ = self.channel.post(Errand::Kill(self.key), &[]);
+        }
+    }
+
+    /// In the control thread: takes the bells of a dead link down, and forgets its doors. The client must not wait for a server that no
+    /// longer listens to it.
+    pub(crate) fn take_down(&self) {
+        let bells = std::mem::take(&mut *lock(&self.bells));
+        for (pool, bell) in &bells {
+            pool.remove_link(self.key, bell);
+        }
+        let table = std::mem::take(&mut *lock(&self.table));
+        self.version.fetch_add(1, Ordering::Release);
+        let known = table.entries.into_iter().filter_map(|(_, known)| known);
+        let exports: Vec<Arc<Export>> = known
+            .map(|known| {
+                known.export.remove_link(self.key);
+                known.export
+            })
+            .collect();
+        let copy = lock(&self.copy).take();
+        // With a door goes the application's procedure.
+        undertaker::bury((exports, bells, copy));
         let _ = rustix::net::shutdown(&self.socket, rustix::net::Shutdown::Both);
     }
 
@@ -327,22 +405,32 @@ impl ServerLink {
             }
             POLLS => {
                 lane.tick().fetch_add(1, Ordering::SeqCst);
-                let note = Note {
-                    kind: NoteKind::Wake,
-                    lane: small(index),
-                    seq: 0,
-                    first: 0,
-                    len: 0,
-                };
-                self.send(&note, &[]);
+                self.send_wake(small(index));
             }
             _ => {}
         }
     }
 
-    /// Sends a note. A client that does not read its notes loses the link.
-    fn send(&self, note: &Note, fds: &[BorrowedFd<'_>]) {
-        if let Err(error) = socket::send(self.socket(), &note.encode(), fds, None)
+    /// Wakes the client of a lane who sleeps on the link's socket. One that does not read its notes loses the link.
+    pub(crate) fn send_wake(&self, lane: u32) {
+        let copy = lock(&self.copy).clone();
+        let socket = match &copy {
+            _ if self.socket.is_here() => &self.socket,
+            Some(copy) if copy.is_here() => copy,
+            _ => {
+                // He has slept for long: it is not worth a descriptor.
+                let _ = self.channel.post(Errand::Wake(self.key, lane), &[]);
+                return;
+            }
+        };
+        let note = Note {
+            kind: NoteKind::Wake,
+            lane,
+            seq: 0,
+            first: 0,
+            len: 0,
+        };
+        if let Err(error) = socket::send(socket.as_fd(), &note.encode(), &[], None)
             && error.kind() == io::ErrorKind::WouldBlock
         {
             self.kill();
@@ -351,15 +439,16 @@ impl ServerLink {
 
     /// Sends descriptors of a reply, or a file with its bytes, or a challenge.
     pub(crate) fn send_descriptors(&self, note: &Note, fds: &[BorrowedFd<'_>]) -> io::Result<()> {
+        let socket = self.socket()?;
         // Nothing unread means nothing is owed any more.
-        if socket::unsent_bytes(self.socket()).unwrap_or(0) == 0 {
+        if socket::unsent_bytes(socket.as_fd()).unwrap_or(0) == 0 {
             self.unreceived.store(0, Ordering::Relaxed);
         }
         if self.unreceived.fetch_add(fds.len(), Ordering::Relaxed) > UNRECEIVED {
             self.kill();
             return Err(io::ErrorKind::BrokenPipe.into());
         }
-        socket::send(self.socket(), &note.encode(), fds, None).inspect_err(|error| {
+        socket::send(socket.as_fd(), &note.encode(), fds, None).inspect_err(|error| {
             if error.kind() == io::ErrorKind::WouldBlock {
                 self.kill();
             }
@@ -389,8 +478,11 @@ impl ServerLink {
         seq: u32,
         count: usize,
     ) -> Result<Vec<OwnedFd>, Missing> {
+        let Ok(socket) = self.socket() else {
+            return Err(Missing::NoRoom);
+        };
         let mut inbox = lock(&self.inbox);
-        self.fill(&mut inbox);
+        self.fill(socket.as_fd(), &mut inbox);
         let position = inbox
             .iter()
             .position(|parcel| parcel.lane as usize == index && parcel.seq == seq);
@@ -418,11 +510,11 @@ impl ServerLink {
     }
 
     /// Moves what has arrived on the socket into the inbox: at most one parcel per lane.
-    fn fill(&self, inbox: &mut Vec<Parcel>) {
+    fn fill(&self, socket: BorrowedFd<'_>, inbox: &mut Vec<Parcel>) {
         let mut record = [0; Note::BYTES];
         // More than a queue can hold: a client that keeps sending cannot keep us here.
         for _ in 0..512 {
-            let Ok(mut received) = socket::receive(self.socket(), &mut record) else {
+            let Ok(mut received) = socket::receive(socket, &mut record) else {
                 return;
             };
             let note = (received.len == Note::BYTES)
@@ -470,34 +562,32 @@ impl ServerLink {
     ) -> io::Result<(u64, u32, Option<OwnedFd>)> {
         let (pool, bell) = self.bell_of(export.door.pool(), known)?;
         let mut table = lock(&self.table);
-        let entries = &mut table.entries;
-        let same = |entry: &(u32, Option<Known>)| {
-            let known = entry.1.as_ref();
-            known.is_some_and(|known| known.export.key == export.key)
-        };
-        let index = match entries.iter().position(same) {
-            Some(index) => index,
+        let index = match table.places.get(&export.key) {
+            Some(index) => *index,
             None => {
-                let index = entries
-                    .iter()
-                    .position(|entry| entry.1.is_none())
-                    .unwrap_or(entries.len());
-                if index > usize::from(u16::MAX) {
-                    return Err(io::Error::from_raw_os_error(libc::EMFILE));
-                }
-                if index == entries.len() {
-                    entries.push((0, None));
-                }
-                entries[index].0 = entries[index].0.wrapping_add(1);
-                entries[index].1 = Some(Known {
+                let index = match table.free.pop() {
+                    Some(index) => index,
+                    None if table.entries.len() > usize::from(u16::MAX) => {
+                        return Err(io::Error::from_raw_os_error(libc::EMFILE));
+                    }
+                    None => {
+                        table.entries.push((0, None));
+                        table.entries.len() - 1
+                    }
+                };
+                let entry = &mut table.entries[index];
+                entry.0 = entry.0.wrapping_add(1);
+                entry.1 = Some(Known {
                     export: Arc::clone(export),
                     _counted: Client::new(&export.door),
                 });
+                table.places.insert(export.key, index);
+                export.add_link(self);
                 self.version.fetch_add(1, Ordering::Release);
                 index
             }
         };
-        let handle = u64::from(entries[index].0) << 32 | index as u64;
+        let handle = u64::from(table.entries[index].0) << 32 | index as u64;
         Ok((handle, pool, bell))
     }
 
@@ -550,11 +640,12 @@ impl ServerLink {
     /// Forgets an export whose last holder has gone.
     pub(crate) fn remove_export(&self, key: u64) {
         let mut table = lock(&self.table);
-        for entry in &mut table.entries {
-            if entry.1.as_ref().is_some_and(|known| known.export.key == key) {
-                entry.1 = None;
-                self.version.fetch_add(1, Ordering::Release);
-            }
+        if let Some(index) = table.places.remove(&key) {
+            let known = table.entries[index].1.take();
+            table.free.push(index);
+            self.version.fetch_add(1, Ordering::Release);
+            drop(table);
+            undertaker::bury(known.map(|known| known.export));
         }
     }
 }

@@ -52,6 +52,8 @@
 mod call;
 mod claimed;
 mod client;
+mod control;
+mod errand;
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
 mod identity;
@@ -64,6 +66,7 @@ mod offer;
 mod path;
 mod pool;
 mod route;
+mod seed;
 mod server;
 mod spin;
 mod stats;
@@ -89,6 +92,7 @@ pub use identity::Credentials;
 pub use numbers::{DescriptorCheck, call, forget, set_descriptor_check};
 pub use path::{AttachOptions, DeadDoor};
 pub use pool::Pool;
+pub use seed::prepare;
 pub use thread::{ServerThread, Stopped, set_cancel_hook};
 
 pub use crate::error::{AttachError, CallError, CredentialError};
@@ -243,6 +247,12 @@ pub fn is_watched_by_valgrind() -> bool {
 #[must_use]
 pub fn is_internal(fd: RawFd) -> bool {
     crate::sys::fork::is_tracked(fd)
+}
+
+/// True if numbers of descriptors mean to this thread what they mean to the application. To threads of the engine's own they do not.
+#[must_use]
+pub fn has_application_table() -> bool {
+    crate::sys::table::here() == crate::sys::table::Table::Application
 }
 
 /// Attaches a door of this process to a path.

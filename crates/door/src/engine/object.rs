@@ -1,10 +1,12 @@
 //! The door itself: what it is, who may still reach it, and when it is unreferenced.
 
 use std::any::Any;
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 
 use super::internal::InternalFd;
+use super::link::ServerLink;
 use super::pool::{Pool, Work};
 use super::stats::DoorStats;
 use super::undertaker;
@@ -266,9 +268,42 @@ impl DoorObject {
 #[derive(Debug)]
 pub(crate) struct Export {
     pub(crate) key: u64,
-    pub(crate) socket: InternalFd,
+    /// Our end, once the control thread has it.
+    pub(crate) socket: OnceLock<InternalFd>,
     /// Number of the other end, by which a descriptor of ours is recognised when we meet it; 0 if not known.
     pub(crate) cookie: u64,
     pub(crate) door: Arc<DoorObject>,
     pub(crate) kind: Reference,
+    /// It is one of the door's references.
+    pub(crate) is_counted: AtomicBool,
+    /// Links over which it is known, by key.
+    links: Mutex<HashMap<u64, Weak<ServerLink>>>,
+}
+
+impl Export {
+    pub(crate) fn new(key: u64, cookie: u64, door: &Arc<DoorObject>, kind: Reference) -> Self {
+        Self {
+            key,
+            socket: OnceLock::new(),
+            cookie,
+            door: Arc::clone(door),
+            kind,
+            is_counted: AtomicBool::new(false),
+            links: Mutex::default(),
+        }
+    }
+
+    pub(crate) fn add_link(&self, link: &Arc<ServerLink>) {
+        lock(&self.links).insert(link.key, Arc::downgrade(link));
+    }
+
+    pub(crate) fn remove_link(&self, key: u64) {
+        lock(&self.links).remove(&key);
+    }
+
+    /// The links over which it is known, for the last time.
+    pub(crate) fn forget_links(&self) -> Vec<Arc<ServerLink>> {
+        let links = std::mem::take(&mut *lock(&self.links));
+        links.values().filter_map(Weak::upgrade).collect()
+    }
 }

@@ -8,8 +8,8 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, RenameFlags, Stat, Uid};
 use rustix::io::Errno;
@@ -43,16 +43,31 @@ pub enum DeadDoor {
 /// The socket at a path.
 #[derive(Debug)]
 pub(crate) struct Listener {
-    pub(crate) socket: InternalFd,
+    /// The control thread's, once it has it.
+    socket: OnceLock<InternalFd>,
     pub(crate) door: Arc<DoorObject>,
     path: PathBuf,
     /// Device and number of the socket's file.
     file: (u64, u64),
     /// Given up for a moment when a connection has to be taken in and no descriptor is left.
-    spare: std::sync::Mutex<Option<OwnedFd>>,
+    spare: Mutex<Option<InternalFd>>,
 }
 
 impl Listener {
+    /// In the control thread: what it needs to accept.
+    pub(crate) fn listening(self, socket: InternalFd) -> Self {
+        *super::object::lock(&self.spare) = null_file();
+        Self {
+            socket: OnceLock::from(socket),
+            ..self
+        }
+    }
+
+    pub(crate) fn socket(&self) -> &InternalFd {
+        self.socket
+            .get()
+            .expect("a listener listens before it is watched")
+    }
     /// True while the path leads to this socket.
     pub(crate) fn is_current(&self) -> bool {
         rustix::fs::lstat(&self.path).is_ok_and(|stat| identity(&stat) == self.file)
@@ -61,13 +76,13 @@ impl Listener {
     /// The next that has opened the path. One for whom there is no descriptor is turned away: it would come again for ever.
     pub(crate) fn accept(&self) -> Option<OwnedFd> {
         loop {
-            match rustix::net::accept_with(&self.socket, SocketFlags::CLOEXEC) {
+            match rustix::net::accept_with(self.socket(), SocketFlags::CLOEXEC) {
                 Ok(socket) => return Some(socket),
                 Err(Errno::INTR | Errno::CONNABORTED) => {}
                 Err(Errno::MFILE | Errno::NFILE) => {
                     let mut spare = super::object::lock(&self.spare);
                     spare.take()?;
-                    drop(rustix::net::accept_with(&self.socket, SocketFlags::CLOEXEC));
+                    drop(rustix::net::accept_with(self.socket(), SocketFlags::CLOEXEC));
                     *spare = null_file();
                 }
                 Err(_) => return None,
@@ -76,8 +91,9 @@ impl Listener {
     }
 }
 
-fn null_file() -> Option<OwnedFd> {
-    rustix::fs::open("/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty()).ok()
+fn null_file() -> Option<InternalFd> {
+    let file = rustix::fs::open("/dev/null", OFlags::RDONLY | OFlags::CLOEXEC, Mode::empty());
+    file.ok().map(InternalFd::new)
 }
 
 fn identity(stat: &Stat) -> (u64, u64) {
@@ -192,15 +208,14 @@ pub(crate) fn attach(door: BorrowedFd<'_>, path: &Path, options: AttachOptions) 
             return Err(errno.into());
         }
     };
-    let spare = std::sync::Mutex::new(null_file());
     let listener = Listener {
-        socket: InternalFd::new(socket),
+        socket: OnceLock::new(),
         door: Arc::clone(&export.door),
         path: place.path.clone(),
         file,
-        spare,
+        spare: Mutex::new(None),
     };
-    server::server()?.add_listener(listener)?;
+    server::server()?.add_listener(listener, &socket)?;
     Ok(())
 }
 
@@ -331,7 +346,7 @@ pub(crate) fn detach(path: &Path) -> Result<(), AttachError> {
         if let Some(server) = server::existing()
             && server_id_of(door.as_fd()) == Some(server.id)
         {
-            server.check_paths();
+            server.check_paths()?;
         } else {
             // If it dies now, its listener dies with it.
             let _ = client::path_changed(door.as_fd());

@@ -29,8 +29,10 @@ pub(crate) enum Work {
 /// A pool of server threads: the one of the process, or the one of a private door.
 #[derive(Debug)]
 pub struct Pool {
-    epoll: InternalFd,
-    kick: InternalFd,
+    /// Epoll instance and kick, in the application's table.
+    near: [InternalFd; 2],
+    /// The same in the control thread's.
+    far: OnceLock<[InternalFd; 2]>,
     queue: Mutex<VecDeque<Work>>,
     queued: AtomicUsize,
     /// Threads that wait, or look for work: whoever takes the last one away has depleted the pool.
@@ -56,8 +58,8 @@ impl Pool {
         let kick = new_bell()?;
         watch_bell(&epoll, &kick, KICK)?;
         Ok(Arc::new(Self {
-            epoll,
-            kick,
+            near: [epoll, kick],
+            far: OnceLock::new(),
             queue: Mutex::default(),
             queued: AtomicUsize::new(0),
             idle: AtomicUsize::new(0),
@@ -69,6 +71,35 @@ impl Pool {
             links: Mutex::default(),
             door: OnceLock::new(),
         }))
+    }
+
+    /// The descriptors behind it, for the control thread.
+    pub(crate) fn ends(&self) -> [BorrowedFd<'_>; 2] {
+        self.near.each_ref().map(AsFd::as_fd)
+    }
+
+    pub(crate) fn near(&self) -> &[InternalFd; 2] {
+        &self.near
+    }
+
+    pub(crate) fn set_far(&self, epoll: InternalFd, kick: InternalFd) {
+        // Set once, at the only introduction.
+        let _ = self.far.set([epoll, kick]);
+    }
+
+    /// Epoll instance and kick as this thread can use them.
+    #[inline]
+    fn here(&self) -> &[InternalFd; 2] {
+        if self.near[0].is_here() {
+            &self.near
+        } else {
+            self.far.get().unwrap_or(&self.near)
+        }
+    }
+
+    #[inline]
+    pub(crate) fn epoll(&self) -> &InternalFd {
+        &self.here()[0]
     }
 
     /// Makes it the private pool of `door`.
@@ -97,10 +128,6 @@ impl Pool {
         closed
     }
 
-    pub(crate) fn epoll(&self) -> BorrowedFd<'_> {
-        self.epoll.as_fd()
-    }
-
     /// The door of a private pool (`DOOR_QUERY`); `None` for the pool of the process, and when the door is gone.
     #[must_use]
     pub fn door_info(&self) -> Option<DoorInfo> {
@@ -114,7 +141,7 @@ impl Pool {
     pub(crate) fn add_link(&self, link: &Arc<ServerLink>) -> io::Result<InternalFd> {
         let bell = new_bell()?;
         lock(&self.links).insert(link.key, Arc::clone(link));
-        watch_bell(&self.epoll, &bell, link.key).inspect_err(|_| {
+        watch_bell(self.epoll(), &bell, link.key).inspect_err(|_| {
             lock(&self.links).remove(&link.key);
         })?;
         Ok(bell)
@@ -122,7 +149,7 @@ impl Pool {
 
     /// Removes a link. The client may keep the bell alive, so it must be taken out by name.
     pub(crate) fn remove_link(&self, key: u64, bell: &InternalFd) {
-        let _ = epoll::delete(&self.epoll, bell);
+        let _ = epoll::delete(self.epoll(), bell);
         lock(&self.links).remove(&key);
     }
 
@@ -156,7 +183,7 @@ impl Pool {
 
     fn kick(&self) {
         // It can only fail when 2^64 kicks have piled up.
-        let _ = rustix::io::write(&self.kick, &1u64.to_ne_bytes());
+        let _ = rustix::io::write(&self.here()[1], &1u64.to_ne_bytes());
     }
 
     /// Waits for a bell. `None`: a kick, a signal, or a link that has gone; or nothing, with `wait` false.
@@ -170,11 +197,11 @@ impl Pool {
         }];
         let outcome = if wait {
             self.waiting.fetch_add(1, Ordering::SeqCst);
-            let outcome = sys::epoll::wait(&self.epoll, &mut events, true);
+            let outcome = sys::epoll::wait(self.epoll(), &mut events, true);
             self.waiting.fetch_sub(1, Ordering::SeqCst);
             outcome
         } else {
-            sys::epoll::wait(&self.epoll, &mut events, false)
+            sys::epoll::wait(self.epoll(), &mut events, false)
         };
         match outcome {
             Ok(0) | Err(rustix::io::Errno::INTR) => Ok(None),

@@ -187,8 +187,8 @@ impl<T: Send + Sync + 'static> PerProcess<T> {
     }
 }
 
-/// Closes a descriptor that will not be used again. To be called once, from a destructor.
-pub(crate) fn close_now(fd: &mut std::mem::ManuallyDrop<std::os::fd::OwnedFd>) {
+/// Takes a descriptor that will not be used again out of its owner. To be called once, from a destructor.
+pub(crate) fn take_now(fd: &mut std::mem::ManuallyDrop<std::os::fd::OwnedFd>) -> std::os::fd::OwnedFd {
     // SAFETY: the only caller is a destructor, which runs once and does not touch the field afterwards.
-    unsafe { std::mem::ManuallyDrop::drop(fd) };
+    unsafe { std::mem::ManuallyDrop::take(fd) }
 }

@@ -6,4 +6,5 @@ pub(crate) mod fork;
 pub(crate) mod memory;
 pub(crate) mod process;
 pub(crate) mod socket;
+pub(crate) mod table;
 pub(crate) mod valgrind;

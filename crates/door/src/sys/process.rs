@@ -26,7 +26,7 @@ pub(crate) fn monotonic_ns() -> u64 {
         .wrapping_add(now.tv_nsec.cast_unsigned())
 }
 
-/// Starts a thread that never runs signal handlers of the application.
+/// Starts a thread that never runs signal handlers of the application. It shares the descriptor table of this one.
 pub(crate) fn spawn_without_signals(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<()> {
     build_without_signals(std::thread::Builder::new().name(name.to_owned()), body)
 }
@@ -42,7 +42,11 @@ pub(crate) fn build_without_signals(
     unsafe { libc::sigfillset(all.as_mut_ptr()) };
     // SAFETY: `all` was filled, `before` has room. A new thread inherits the mask.
     unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr()) };
-    let spawned = thread.spawn(body);
+    let table = super::table::here();
+    let spawned = thread.spawn(move || {
+        super::table::inherit(table);
+        body();
+    });
     // SAFETY: `before` was filled by the call above.
     unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), std::ptr::null_mut()) };
     spawned.map(drop)

@@ -33,6 +33,11 @@ fn dr_006_refuses_output_only_attributes() {
 }
 
 #[test]
+fn dr_007_one_free_number_is_enough() {
+    row(7);
+}
+
+#[test]
 fn dr_008_identities_differ_and_grow() {
     row(8);
 }

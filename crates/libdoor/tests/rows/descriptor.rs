@@ -73,6 +73,11 @@ fn dr_110_same_released_descriptor_twice_is_einval() {
 }
 
 #[test]
+fn dr_111_full_server_fails_the_call_and_recovers() {
+    row(111);
+}
+
+#[test]
 fn dr_112_full_client_fails_door_return_and_goes_on_waiting() {
     row(112);
 }

@@ -2,10 +2,6 @@
 //!
 //! One C program holds all rows; each runs as a process of its own with the number of the row, makes the processes
 //! it needs, and ends with 0 if the row holds. It limits itself to 30 seconds with alarm(2).
-//!
-//! The program also has rows that do not hold yet and are therefore no tests here: 7 (one free number is enough for
-//! `door_create`) and 111 (the server's table is full).
-//! `rows NUMBER DIRECTORY` runs one by hand.
 
 #[path = "../support/mod.rs"]
 mod support;
