@@ -296,22 +296,29 @@ impl Control {
         undertaker::bury(watched);
     }
 
-    /// One bell of a retired pool, and what was queued. If there is more, the pool's epoll instance stays readable.
+    /// Answers what has rung in a retired pool, and what was queued, if none of its threads waits.
     fn refuse_retired(&self, pool: &Weak<Pool>) -> bool {
-        let Some(pool) = pool.upgrade() else { return false };
+        let Some(pool) = pool.upgrade().filter(|pool| pool.is_deaf()) else {
+            return false;
+        };
         let process_pool = self.server.process_pool();
-        if let Ok(Some(link)) = pool.wait(false)
-            && let Some(number) = link.pool_index(&pool)
-        {
+        pool.drain(|link| {
+            let Some(number) = link.pool_index(&pool) else {
+                return;
+            };
             let bits = pending(&link.memory, number).swap(0, Ordering::AcqRel);
             for index in (0..LANES).filter(|index| bits & 1 << index != 0) {
                 super::thread::refuse_retired(&link, index, process_pool);
             }
-        }
+        });
         while let Some(work) = pool.pop() {
             if let Work::Lane(link, index) = work {
                 super::thread::refuse_retired(&link, index, process_pool);
             }
+        }
+        // What was meant for a thread that has come to wait meanwhile may have been among it.
+        if !pool.is_deaf() {
+            pool.kick();
         }
         false
     }

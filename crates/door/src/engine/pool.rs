@@ -181,7 +181,7 @@ impl Pool {
         self.queued.load(Ordering::Acquire) > 0
     }
 
-    fn kick(&self) {
+    pub(crate) fn kick(&self) {
         // It can only fail when 2^64 kicks have piled up.
         let _ = rustix::io::write(&self.here()[1], &1u64.to_ne_bytes());
     }
@@ -197,7 +197,9 @@ impl Pool {
         }];
         let outcome = if wait {
             self.waiting.fetch_add(1, Ordering::SeqCst);
-            let outcome = sys::epoll::wait(self.epoll(), &mut events, true);
+            // Whoever closes the pool kicks after that; a kick from before may have gone to one that did not wait for it.
+            let forever = !self.closed.load(Ordering::SeqCst);
+            let outcome = sys::epoll::wait(self.epoll(), &mut events, forever);
             self.waiting.fetch_sub(1, Ordering::SeqCst);
             outcome
         } else {
@@ -213,14 +215,36 @@ impl Pool {
         }
     }
 
+    /// Takes all bells there are, without waiting.
+    pub(crate) fn drain(&self, mut ring: impl FnMut(Arc<ServerLink>)) {
+        let blank = epoll::Event {
+            flags: epoll::EventFlags::empty(),
+            data: epoll::EventData::new_u64(0),
+        };
+        let mut events = [blank; 16];
+        // Clients that keep ringing must not keep the others waiting: they are heard again.
+        for _ in 0..64 {
+            let count = sys::epoll::wait(self.epoll(), &mut events, false).unwrap_or(0);
+            for event in &events[..count] {
+                let link = lock(&self.links).get(&event.data.u64()).cloned();
+                link.into_iter().for_each(&mut ring);
+            }
+            if count < events.len() {
+                return;
+            }
+        }
+    }
+
     /// A thread comes to serve this pool.
     pub(crate) fn thread_joined(&self) {
         self.threads.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// A thread that had joined leaves.
+    /// A thread that had joined leaves. If the pool is retired, what it has left undone is the control thread's.
     pub(crate) fn thread_left(&self) {
-        self.threads.fetch_sub(1, Ordering::Relaxed);
+        if self.threads.fetch_sub(1, Ordering::SeqCst) == 1 {
+            self.kick();
+        }
     }
 
     /// Number of threads, and of those that are idle.
