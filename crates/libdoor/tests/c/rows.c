@@ -286,12 +286,14 @@ static void *caller_body(void *argument) {
         post(caller->event);
     caller->result = door_call(caller->door, &caller->arg);
     caller->error = caller->result == -1 ? errno : 0;
+    caller->over = 1;
     if (caller->answered >= 0)
         post(caller->answered);
     return NULL;
 }
 
 void call_in_thread(struct caller *caller, int door, int event, int answered) {
+    caller->over = 0;
     caller->door = door;
     caller->event = event;
     caller->answered = answered;
@@ -304,7 +306,12 @@ void call_in_thread(struct caller *caller, int door, int event, int answered) {
 
 void interrupt(struct caller *caller) {
     await_asleep(getpid(), caller->tid, caller->event);
-    SAME(pthread_kill(caller->thread, SIGUSR1), 0);
+    for (int looks = 0; !caller->over; looks++) {
+        if (looks % 200 == 0)
+            SAME(pthread_kill(caller->thread, SIGUSR1), 0);
+        struct timespec pause = {0, 1000000}; /* between two looks at what nothing announces */
+        nanosleep(&pause, NULL);
+    }
     join_caller(caller);
     SAME(caller->result, -1);
 }

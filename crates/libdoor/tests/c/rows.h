@@ -136,10 +136,11 @@ struct caller {
     char reply[64];
     int result;
     int error;
+    _Atomic int over; /* the call has ended */
 };
 void call_in_thread(struct caller *caller, int door, int event, int answered);
 void join_caller(struct caller *caller);
-/* Sends SIGUSR1 to a caller once it sleeps, and waits for its call to fail. */
+/* Sends SIGUSR1 to a caller once it sleeps, again if that was before it slept in its call, and waits for its call to fail. */
 void interrupt(struct caller *caller);
 
 /* Helpers for arguments. */

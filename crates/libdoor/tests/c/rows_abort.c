@@ -13,7 +13,7 @@ static void row_065(void) {
     await(0, 1);
     interrupt(&caller);
     SAME(caller.error, EINTR);
-    SAME(signals_handled, 1);
+    CHECK(signals_handled >= 1);
     post(1);
     finish(&server);
 }

@@ -119,7 +119,7 @@ static void row_012(void) {
     call_in_thread(&caller, server.door, 0, -1);
     interrupt(&caller);
     SAME(caller.error, EAGAIN);
-    SAME(signals_handled, 1);
+    CHECK(signals_handled >= 1);
     SAME(shared->calls, 0);
     finish(&server);
 }
