@@ -11,7 +11,7 @@ struct Package {
     program: &'static str,
 }
 
-const PACKAGES: [Package; 8] = [
+const PACKAGES: [Package; 10] = [
     Package {
         name: "libiscsi-bin",
         program: "iscsi-test-cu",
@@ -39,6 +39,14 @@ const PACKAGES: [Package; 8] = [
     Package {
         name: "clang",
         program: "clang",
+    },
+    Package {
+        name: "gdb",
+        program: "gdb",
+    },
+    Package {
+        name: "valgrind",
+        program: "valgrind",
     },
     Package {
         name: "coreutils",

@@ -52,15 +52,19 @@ pub(crate) fn library(suffix: &str) -> PathBuf {
 
 /// A folder with `libdoor.so` and `libdoor.so.1`, as an installation would have it.
 pub(crate) fn installed() -> PathBuf {
-    let folder = workspace().join("lib");
-    fs::create_dir_all(&folder).expect("the folder can be made");
-    for name in ["libdoor.so", "libdoor.so.1"] {
-        let temporary = folder.join(format!("{name}.{}", std::process::id()));
-        let _ = fs::remove_file(&temporary);
-        std::os::unix::fs::symlink(library(".so"), &temporary).expect("the link can be made");
-        fs::rename(&temporary, folder.join(name)).expect("the link can be moved into place");
-    }
-    folder
+    static MADE: OnceLock<PathBuf> = OnceLock::new();
+    MADE.get_or_init(|| {
+        let folder = workspace().join("lib");
+        fs::create_dir_all(&folder).expect("the folder can be made");
+        for name in ["libdoor.so", "libdoor.so.1"] {
+            let temporary = folder.join(format!("{name}.{}", std::process::id()));
+            let _ = fs::remove_file(&temporary);
+            std::os::unix::fs::symlink(library(".so"), &temporary).expect("the link can be made");
+            fs::rename(&temporary, folder.join(name)).expect("the link can be moved into place");
+        }
+        folder
+    })
+    .clone()
 }
 
 /// True if a program of this name can be run.
