@@ -7,14 +7,7 @@
 //!
 //! # What differs from Solaris
 //!
-//! - Only a door of the calling process can be attached; a descriptor of another
-//!   process's door gives `EINVAL` where Solaris would attach it.
-//! - A request is limited by memory (1 GiB), not by the server thread's stack: arguments do not lie on it.
-//! - `DOOR_RELEASE` descriptors of a call are closed when it ends, not when the server has taken them.
-//! - A signal whose handler runs in the microseconds in which `door_call` has not yet gone to sleep does not interrupt it.
-//! - After an abort, `door_return` acts on a cancellation that the abort left pending, if the procedure's thread allows
-//!   cancellation: it ends that thread, not the invocation of somebody else.
-//! - `open` is a cancellation point only at its start, and so is `close`.
+//! `docs/door.md` lists it.
 //!
 //! # Unsafe
 //!
