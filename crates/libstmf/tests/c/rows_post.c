@@ -90,9 +90,9 @@ int st_018(const struct bench *bench)
             before = open_descriptors();
     }
     int after = open_descriptors();
-    if (after > before)
+    if (after > before + 2)
         fprintf(stderr, "%d descriptors after a thousand posts, %d after the last\n", before, after);
-    CHECK(after <= before);
+    CHECK(after <= before + 2); /* a server thread may have made one for itself meanwhile; a leak would show thousands */
     stmfState service;
     CHECK_STATUS(stmfGetState(&service), STMF_STATUS_SUCCESS);
     server_stop(&server);
