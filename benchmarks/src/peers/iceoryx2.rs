@@ -126,7 +126,13 @@ impl<W: Wait> Mechanism for RequestResponse<W> {
         let stop = Arc::new(AtomicBool::new(false));
         let serving = {
             let (meeting, stop) = (meeting.clone(), Arc::clone(&stop));
-            std::thread::spawn(move || answer::<W>(&meeting, &stop))
+            std::thread::spawn(move || {
+                answer::<W>(&meeting, &stop).inspect_err(|error| {
+                    // Nobody waits for this thread before the end: whoever waits for the server must hear of it now.
+                    eprintln!("call-bench: {error:#}");
+                    std::process::exit(1);
+                })
+            })
         };
         until_told();
         stop.store(true, Ordering::Relaxed);
@@ -163,7 +169,7 @@ impl<W: Wait> Mechanism for RequestResponse<W> {
 fn node(meeting: &Meeting) -> Result<Node<Service>> {
     set_log_level(LogLevel::Error);
     let mut config = Config::default();
-    let root = meeting.path("iceoryx2");
+    let root = meeting.path("i");
     config
         .global
         .set_root_path(&Path::new(root.to_string_lossy().as_bytes())?);

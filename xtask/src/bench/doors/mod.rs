@@ -51,8 +51,11 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// Between two calls of a caller that lets everybody fall asleep: fifty times what anybody spins.
 const GAP_US: u64 = 1000;
 
-/// Folders of ours begin so, and so do files in shared memory that are named after them.
+/// The folder of a run begins so.
 const PREFIX: &str = "lintel-bench-";
+/// The folder of a measurement in it, and files in shared memory that are named after it: short, because the path of a Unix
+/// socket has 107 bytes and libraries add long names.
+const SHORT_PREFIX: &str = "ltl";
 
 /// Times of one measurement, milliseconds.
 struct Times {
@@ -205,7 +208,7 @@ impl Bench {
     /// One fresh server and its clients.
     fn sample(&self, row: &Row, mechanism: &Mechanism) -> Result<Vec<(Metric, f64)>> {
         let dir = tempfile::Builder::new()
-            .prefix(PREFIX)
+            .prefix(SHORT_PREFIX)
             .tempdir_in(self.dir.path())?;
         let _shared = SharedFiles(dir.path());
         let clients = match row.load {
