@@ -14,7 +14,7 @@ use crate::small::{SMALL_BYTES, SmallBytes};
 /// One call, put together step by step.
 ///
 /// Descriptors are *lent* (they stay the caller's, `DOOR_DESCRIPTOR`) or *given* (`DOOR_RELEASE`), in any order, 1,024 together.
-/// Given ones are closed here once the server has taken them. If the call fails before that, they come back in
+/// Given ones are closed here when the call has ended and the server has taken them, not before. If the call fails before that, they come back in
 /// [`FailedCall::returned`]. (The manual page says a failed call has closed them, but for two errors. What Solaris does, and this crate
 /// with it, is to close them if and only if the server has taken them.)
 ///
