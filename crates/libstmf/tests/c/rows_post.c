@@ -86,13 +86,15 @@ int st_018(const struct bench *bench)
             message[i] = (unsigned char)(state >> 24);
         }
         CHECK_STATUS(stmfPostProxyMsg(handle, message, sizeof message), STMF_ERROR_POST_MSG_FAILED);
-        if (round == 999) /* by now the daemon has called the door, too, and everything that is made once is there */
+        if (round == 0)
             before = open_descriptors();
     }
     int after = open_descriptors();
-    if (after > before + 2)
-        fprintf(stderr, "%d descriptors after a thousand posts, %d after the last\n", before, after);
-    CHECK(after <= before + 2); /* a server thread may have made one for itself meanwhile; a leak would show thousands */
+    /* The link to the daemon has one more from its first call on that sleeps for long, which any of these may be. */
+    const int waited = 1;
+    if (after > before + waited)
+        fprintf(stderr, "%d descriptors after the first post, %d after the last\n", before, after);
+    CHECK(after <= before + waited);
     stmfState service;
     CHECK_STATUS(stmfGetState(&service), STMF_STATUS_SUCCESS);
     server_stop(&server);
