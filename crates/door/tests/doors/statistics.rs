@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use door::{CallError, Door, DoorHandle, Reply, Statistics};
 
-use crate::support::{Counter, PATIENCE, Process, Server, call, call_with, file_with, number};
+use crate::support::{PATIENCE, Process, Server, call, call_with, counting_door, file_with, number};
 
 fn read(door: &DoorHandle) -> Statistics {
     door.statistics(PATIENCE).unwrap()
@@ -147,12 +147,7 @@ fn clients_are_counted_as_long_as_they_live() {
 
 #[test]
 fn unreferenced_invocations_are_counted() {
-    let seen = Counter::default();
-    let count = seen.clone();
-    let door = Door::builder()
-        .on_unreferenced(move || count.add())
-        .create(|_| Reply::empty())
-        .unwrap();
+    let (door, seen) = counting_door();
     for round in 1..=2 {
         drop(door.lend().unwrap());
         assert_eq!(seen.wait(round), round);

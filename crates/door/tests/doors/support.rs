@@ -195,6 +195,17 @@ impl Counter {
     }
 }
 
+/// A door that counts its unreferenced invocations.
+pub(crate) fn counting_door() -> (Door, Counter) {
+    let seen = Counter::default();
+    let count = seen.clone();
+    let door = Door::builder()
+        .on_unreferenced(move || count.add())
+        .create(|_| Reply::empty())
+        .unwrap();
+    (door, seen)
+}
+
 /// Every child process starts here; without a role there is nothing to do.
 pub(crate) fn role() {
     let Ok(role) = std::env::var("DOOR_TEST_ROLE") else {

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use door::{Door, DoorHandle, Reply};
 
-use crate::support::{Counter, Process, Server, call, listen, number, say};
+use crate::support::{Counter, Process, Server, call, counting_door, listen, number, say};
 
 fn unreferenced(server: &Server, least: u64) -> u64 {
     number(&call(&server.open("unreferenced"), &least.to_le_bytes()).unwrap())
@@ -56,12 +56,7 @@ pub(crate) fn hold(directory: &Path) {
 
 #[test]
 fn dr_128_detaching_an_unopened_door_leaves_it_unreferenced() {
-    let seen = Counter::default();
-    let count = seen.clone();
-    let door = Door::builder()
-        .on_unreferenced(move || count.add())
-        .create(|_| Reply::empty())
-        .unwrap();
+    let (door, seen) = counting_door();
     let directory = tempfile::tempdir().unwrap();
     let attachment = door.attach(directory.path().join("door")).unwrap();
     assert_eq!(seen.value(), 0);
@@ -71,12 +66,7 @@ fn dr_128_detaching_an_unopened_door_leaves_it_unreferenced() {
 
 #[test]
 fn dr_129_an_opener_counts_after_the_path_is_gone() {
-    let seen = Counter::default();
-    let count = seen.clone();
-    let door = Door::builder()
-        .on_unreferenced(move || count.add())
-        .create(|_| Reply::empty())
-        .unwrap();
+    let (door, seen) = counting_door();
     let directory = tempfile::tempdir().unwrap();
     let attachment = door.attach(directory.path().join("door")).unwrap();
     let opened = DoorHandle::open(attachment.path()).unwrap();
@@ -119,12 +109,7 @@ fn dr_131_it_comes_after_the_call_in_progress() {
 
 #[test]
 fn dr_135_a_revoked_door_is_not_told() {
-    let seen = Counter::default();
-    let count = seen.clone();
-    let door = Door::builder()
-        .on_unreferenced(move || count.add())
-        .create(|_| Reply::empty())
-        .unwrap();
+    let (door, seen) = counting_door();
     let lent = door.lend().unwrap();
     door.revoke();
     drop(lent);
