@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 
-use crate::support::{Doors, Running, as_nobody, doorctl, good, run, until};
+use crate::support::{Doors, MACHINE, Running, as_nobody, doorctl, good, run, until};
 
 fn entry(list: &serde_json::Value, path: &str) -> Option<serde_json::Value> {
     list.as_array()
@@ -14,6 +14,7 @@ fn entry(list: &serde_json::Value, path: &str) -> Option<serde_json::Value> {
 
 #[test]
 fn every_attached_door_is_listed_with_its_server() {
+    let _nobody_counts = MACHINE.write();
     let doors = Doors::start();
     let list = good(&["ls", "-j"]).json();
     for name in ["upper", "read", "fail", "hang"] {
@@ -91,6 +92,7 @@ fn a_server_that_does_not_answer_does_not_stop_the_list() {
 
 #[test]
 fn an_unprivileged_user_sees_the_doors_and_which_it_may_not_open() {
+    let _nobody_counts = MACHINE.write();
     let doors = Doors::start();
     std::fs::set_permissions(doors.folder.path(), PermissionsExt::from_mode(0o755)).unwrap();
     std::fs::set_permissions(doors.path("upper"), PermissionsExt::from_mode(0o666)).unwrap();
@@ -111,6 +113,7 @@ fn an_unprivileged_user_sees_the_doors_and_which_it_may_not_open() {
 
 #[test]
 fn a_door_without_a_path_is_found_by_who_may_look_into_its_server() {
+    let _nobody_counts = MACHINE.write();
     let door = door::Door::builder().create(|_| door::Reply::empty()).unwrap();
     let unique = door.info().unwrap().unique;
     let seen = |arguments: &[&str]| {

@@ -4,12 +4,17 @@ use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Output, Stdio};
+use std::sync::RwLock;
 use std::time::{Duration, Instant};
 
 use door::{Door, Invocation, Reply};
 
 /// Nothing here takes that long; what does is broken.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
+
+/// To be held for writing by tests that list all doors of the machine, which opens each for a moment, and for reading by those that
+/// count the clients of theirs.
+pub(crate) static MACHINE: RwLock<()> = RwLock::new(());
 
 /// The program, not yet run.
 pub(crate) fn doorctl(arguments: &[&str]) -> Command {
