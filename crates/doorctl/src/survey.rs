@@ -114,6 +114,14 @@ pub(crate) fn attached(places: &[PathBuf], patience: Duration) -> anyhow::Result
         .iter()
         .filter_map(|socket| socket.name.as_deref())
         .collect();
+    let places: Vec<PathBuf> = places
+        .iter()
+        .map(|place| std::fs::canonicalize(place).or_else(|_| std::path::absolute(place)))
+        .collect::<Result<_, _>>()?;
+    // Doors elsewhere are left alone: to ask one is to open it.
+    let wanted = |path: &Path| places.is_empty() || places.iter().any(|place| path.starts_with(place));
+    let holds_wanted =
+        |directory: &Path| wanted(directory) || places.iter().any(|place| place.parent() == Some(directory));
     let mut directories = Directories::default();
     let mut found = Vec::new();
     for (name, sockets) in of_name {
@@ -122,7 +130,11 @@ pub(crate) fn attached(places: &[PathBuf], patience: Duration) -> anyhow::Result
         };
         let path = name
             .parent()
+            .filter(|directory| holds_wanted(directory))
             .and_then(|directory| directories.find(directory, name, listener, &strangers));
+        if !path.as_deref().map_or(places.is_empty(), wanted) {
+            continue;
+        }
         let mut door = match path {
             Some(path) => ask(path, patience),
             None => Found::new(None, State::Hidden),
@@ -131,19 +143,9 @@ pub(crate) fn attached(places: &[PathBuf], patience: Duration) -> anyhow::Result
         door.openings = connections.filter_map(|socket| socket.peer).collect();
         found.push(door);
     }
-    if !places.is_empty() {
-        let places: Vec<PathBuf> = places
-            .iter()
-            .map(|place| std::fs::canonicalize(place).or_else(|_| std::path::absolute(place)))
-            .collect::<Result<_, _>>()?;
-        found.retain(|door| {
-            let path = door.path.as_ref();
-            path.is_some_and(|path| places.iter().any(|place| path.starts_with(place)))
-        });
-        let known: HashSet<PathBuf> = found.iter().filter_map(|door| door.path.clone()).collect();
-        for place in &places {
-            found.extend(dead_in(place, &known)?);
-        }
+    let known: HashSet<PathBuf> = found.iter().filter_map(|door| door.path.clone()).collect();
+    for place in &places {
+        found.extend(dead_in(place, &known)?);
     }
     found.sort_by(|one, other| (one.path.is_none(), &one.path).cmp(&(other.path.is_none(), &other.path)));
     found.dedup_by(|one, other| one.path.is_some() && one.path == other.path);
