@@ -96,7 +96,18 @@ pub(crate) fn test_workspace(bin_dir: &Path) -> Result<()> {
     let mut command = cargo();
     command.args(["test", "--workspace", "--no-fail-fast"]);
     command.env(conformance::binaries::BIN_DIR_VARIABLE, bin_dir);
-    passed(command, "cargo test")
+    passed(command, "cargo test")?;
+    let mut command = cargo();
+    command.args([
+        "test",
+        "--package",
+        "door",
+        "--features",
+        "usdt",
+        "--test",
+        "probes",
+    ]);
+    passed(command, "cargo test of the probes")
 }
 
 fn passed(mut command: Command, what: &str) -> Result<()> {

@@ -20,7 +20,7 @@ use super::wait::{Ended, Patience, wait};
 use super::wire::{Note, NoteKind, Status};
 use crate::error::CallError;
 use crate::sys::memory::{Sealed, Source};
-use crate::sys::socket;
+use crate::sys::{probe, socket};
 
 /// Where the reply of a call goes. `place` is called once, when the call has succeeded and its sizes are known, and not for
 /// a reply of nothing.
@@ -95,6 +95,24 @@ enum Trouble {
 /// # Errors
 /// See [`CallError`].
 pub fn call_target(
+    fd: BorrowedFd<'_>,
+    target: &Target,
+    request: &CallRequest<'_>,
+    sink: &mut dyn ReplySink,
+) -> Result<CallReply, CallFailure> {
+    let (socket, server) = target.numbers();
+    let descriptors = request.descriptors.len() as u64;
+    probe::call_entry(socket, server, request.data.len() as u64, descriptors);
+    let outcome = call_server(fd, target, request, sink);
+    match &outcome {
+        Ok(reply) => probe::call_return(socket, 0, reply.data_len as u64),
+        Err(failure) => probe::call_return(socket, failure.error.errno(), 0),
+    }
+    outcome
+}
+
+#[inline]
+fn call_server(
     fd: BorrowedFd<'_>,
     target: &Target,
     request: &CallRequest<'_>,

@@ -24,7 +24,7 @@ use super::{Credentials, identity, undertaker};
 use crate::error::CredentialError;
 use crate::info::{Attributes, DoorInfo};
 use crate::sys::memory::{Buffer, Source};
-use crate::sys::{fork, socket};
+use crate::sys::{fork, probe, socket};
 
 /// An invocation. Dropping it unfinished fails the call with EINTR.
 #[derive(Debug)]
@@ -346,7 +346,7 @@ impl Claimed {
         let running = self.no_longer_running(&origin);
         let made = origin.put(Status::Done, data, descriptors);
         // Before the caller goes on, who may ask.
-        self.count(&mut origin, data.len(), descriptors);
+        self.count(&mut origin, Status::Done, data.len(), descriptors);
         let outcome = origin.offer(self.door.pool(), taken);
         if outcome == Outcome::TurnedDown {
             origin.remembered.tally.resume(data.len());
@@ -385,7 +385,8 @@ impl Claimed {
         self.door.end();
     }
 
-    fn count(&self, origin: &mut Origin, bytes: usize, descriptors: usize) {
+    fn count(&self, origin: &mut Origin, status: Status, bytes: usize, descriptors: usize) {
+        probe::invocation_done(self.door.number(), status as u32, bytes as u64);
         origin.remembered.tally.end(bytes);
         if descriptors > 0 {
             self.door.stats.descriptors_out(descriptors);
@@ -427,7 +428,7 @@ impl Claimed {
         self.no_longer_running(&origin);
         let made = origin.put(status, data, 0);
         self.end();
-        self.count(&mut origin, data.len(), 0);
+        self.count(&mut origin, status, data.len(), 0);
         origin.lease.link.complete(origin.lease.index, origin.seq);
         origin.stream(data, made);
         self.keep(origin);

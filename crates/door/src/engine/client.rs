@@ -58,6 +58,12 @@ impl Target {
         })
     }
 
+    /// The number of the descriptor's socket, and the process of the server.
+    #[inline]
+    pub(crate) fn numbers(&self) -> (u64, u32) {
+        (self.cookie, self.server.0)
+    }
+
     /// True if `fd` is the descriptor this was made from, or a duplicate.
     pub(crate) fn is(&self, fd: BorrowedFd<'_>) -> bool {
         socket::cookie(fd).is_ok_and(|cookie| cookie == self.cookie)

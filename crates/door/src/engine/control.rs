@@ -21,6 +21,7 @@ use super::pool::{Pool, Work};
 use super::server::{Promised, Server, socket_pair};
 use super::undertaker;
 use super::wire::{Answer, Counters, Request, RequestKind};
+use crate::sys::probe;
 use crate::sys::process::{self, Ids};
 use crate::sys::socket::{self, PeerIds, Received};
 use crate::sys::table;
@@ -394,6 +395,7 @@ impl Control {
         state.links.remove(&link.token);
         less_by_one(&mut state.links_of, link.user);
         drop(state);
+        probe::link_down(key, lock(&link.record).pid, link.user);
         link.kill();
         link.take_down();
         for index in 0..LANES {
@@ -527,6 +529,7 @@ impl Control {
         state.links.insert(link.token, Arc::clone(&link));
         state.sources.insert(key, Source::Link(Arc::clone(&link)));
         drop(state);
+        probe::link_up(key, maker.pid, link.user);
         let watched = self.watch(link.own_socket().as_fd(), key, epoll::EventFlags::RDHUP);
         let outcome = watched.and_then(|()| reply(&socket, &answer, &sent));
         if outcome.is_err() {

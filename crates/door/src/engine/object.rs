@@ -12,6 +12,7 @@ use super::stats::DoorStats;
 use super::undertaker;
 use crate::info::{Attributes, DoorInfo, Limits};
 use crate::statistics::Statistics;
+use crate::sys::probe;
 
 /// Locks a mutex whose data stays sound even if a thread died while it held it.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -161,6 +162,11 @@ impl DoorObject {
         Ok(())
     }
 
+    /// Its number on this system; 0 before it has a descriptor.
+    pub(crate) fn number(&self) -> u64 {
+        self.unique.get().copied().unwrap_or(0)
+    }
+
     /// What `door_info` says, to the owner (`local`) or to others.
     pub(crate) fn info(&self, local: bool) -> DoorInfo {
         let mut attributes = self.attributes();
@@ -171,7 +177,7 @@ impl DoorObject {
             procedure: self.procedure_address,
             cookie: self.cookie,
             attributes,
-            unique: self.unique.get().copied().unwrap_or(0),
+            unique: self.number(),
             limits: *lock(&self.limits),
         }
     }
@@ -233,6 +239,7 @@ impl DoorObject {
         }
         references.active += 1;
         self.stats.unreferenced();
+        probe::unreferenced(self.number());
         true
     }
 

@@ -18,6 +18,7 @@ use super::undertaker;
 use super::wire::Status;
 use crate::info::Attributes;
 use crate::sys::memory::{Buffer, as_uninit};
+use crate::sys::probe;
 
 /// Longest argument any door takes.
 const ARGUMENT_MAX: u64 = 1 << 30;
@@ -150,8 +151,10 @@ impl ServerThread {
     /// # Errors
     /// Those of starting the engine, if no door was made before.
     pub fn new(token: u64) -> io::Result<Self> {
+        let server = server::server()?;
+        probe::thread_create(token);
         Ok(Self {
-            server: server::server()?,
+            server,
             bound: None,
             token,
             generation: crate::sys::fork::generation(),
@@ -578,6 +581,7 @@ impl ServerThread {
         if !fds.is_empty() {
             door.stats.descriptors_in(fds.len());
         }
+        probe::invocation_start(door.number(), len as u64, fds.len() as u64);
         let timed = self.sampler.choose();
         if timed.is_some() {
             door.stats.look();

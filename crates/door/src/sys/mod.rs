@@ -4,6 +4,7 @@
 pub(crate) mod epoll;
 pub(crate) mod fork;
 pub(crate) mod memory;
+pub(crate) mod probe;
 pub(crate) mod process;
 pub(crate) mod socket;
 pub(crate) mod table;
