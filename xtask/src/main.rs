@@ -1,9 +1,10 @@
-//! Project tasks: `cargo xtask run | test | bench | fuzz | man | model | spec`.
+//! Project tasks: `cargo xtask run | test | install | bench | fuzz | man | model | spec`.
 #![deny(unsafe_code)]
 
 mod bench;
 mod build;
 mod check;
+mod install;
 mod man;
 mod packages;
 mod prove;
@@ -42,6 +43,16 @@ enum Task {
     },
     /// Installs missing system packages, builds, and runs every test.
     Test,
+    /// Builds everything and installs it: programs, libdoor with its headers and door.pc, manual pages, completions.
+    Install {
+        #[command(flatten)]
+        place: install::Place,
+    },
+    /// Removes what `install` with the same options has installed.
+    Uninstall {
+        #[command(flatten)]
+        place: install::Place,
+    },
     /// Measures doors and iSCSI next to their peers, as ratios from one run; without a name, both.
     Bench {
         #[command(subcommand)]
@@ -93,6 +104,8 @@ fn main() -> ExitCode {
             transport,
         } => run::run(dir, transport),
         Task::Test => test::run(),
+        Task::Install { place } => install::run(&place),
+        Task::Uninstall { place } => install::undo(&place),
         Task::Bench { which } => bench::run(which),
         Task::Fuzz { seconds, target } => prove::fuzz(seconds, target.as_deref()),
         Task::Man { check } => man::run(check),

@@ -11,7 +11,7 @@ struct Package {
     program: &'static str,
 }
 
-const PACKAGES: [Package; 10] = [
+const PACKAGES: [Package; 11] = [
     Package {
         name: "libiscsi-bin",
         program: "iscsi-test-cu",
@@ -47,6 +47,10 @@ const PACKAGES: [Package; 10] = [
     Package {
         name: "valgrind",
         program: "valgrind",
+    },
+    Package {
+        name: "pkgconf",
+        program: "pkg-config",
     },
     Package {
         name: "coreutils",
