@@ -110,6 +110,47 @@ pub(crate) fn test_workspace(bin_dir: &Path) -> Result<()> {
     passed(command, "cargo test of the probes")
 }
 
+/// A test program.
+pub(crate) struct TestProgram {
+    pub(crate) name: String,
+    pub(crate) path: PathBuf,
+    /// Where cargo would run it.
+    pub(crate) folder: PathBuf,
+}
+
+/// Builds the test programs of some packages; gives them all.
+pub(crate) fn test_programs(packages: &[&str]) -> Result<Vec<TestProgram>> {
+    let mut command = cargo();
+    command.args(["test", "--no-run", "--message-format", "json-render-diagnostics"]);
+    command.args(packages.iter().flat_map(|package| ["--package", package]));
+    let output = command.stderr(std::process::Stdio::inherit()).output();
+    let output = output.context("cannot run cargo test --no-run")?;
+    if !output.status.success() {
+        bail!("cargo test --no-run failed ({})", output.status);
+    }
+    let mut programs = Vec::new();
+    for line in String::from_utf8(output.stdout)?.lines() {
+        let message: serde_json::Value = serde_json::from_str(line)?;
+        let text = |pointer: &str| message.pointer(pointer).and_then(serde_json::Value::as_str);
+        let (Some(name), Some(path), Some(manifest)) =
+            (text("/target/name"), text("/executable"), text("/manifest_path"))
+        else {
+            continue;
+        };
+        if message.pointer("/profile/test") == Some(&serde_json::Value::Bool(true)) {
+            programs.push(TestProgram {
+                name: name.to_owned(),
+                path: path.into(),
+                folder: Path::new(manifest)
+                    .parent()
+                    .unwrap_or_else(|| Path::new("/"))
+                    .into(),
+            });
+        }
+    }
+    Ok(programs)
+}
+
 fn passed(mut command: Command, what: &str) -> Result<()> {
     let status = command.status().with_context(|| format!("cannot run {what}"))?;
     if !status.success() {

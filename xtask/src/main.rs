@@ -13,6 +13,7 @@ mod run;
 mod spec;
 mod sys;
 mod test;
+mod unprivileged;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -42,7 +43,11 @@ enum Task {
         transport: TransportName,
     },
     /// Installs missing system packages, builds, and runs every test.
-    Test,
+    Test {
+        /// Only what root runs once more as nobody: the tests of doors.
+        #[arg(long)]
+        unprivileged: bool,
+    },
     /// Builds everything and installs it: programs, libdoor with its headers and door.pc, manual pages, completions.
     Install {
         #[command(flatten)]
@@ -103,7 +108,8 @@ fn main() -> ExitCode {
             check: false,
             transport,
         } => run::run(dir, transport),
-        Task::Test => test::run(),
+        Task::Test { unprivileged: true } => unprivileged::run(),
+        Task::Test { unprivileged: false } => test::run(),
         Task::Install { place } => install::run(&place),
         Task::Uninstall { place } => install::undo(&place),
         Task::Bench { which } => bench::run(which),

@@ -59,8 +59,8 @@ fn server() -> Result<ExitCode> {
 
 fn client(folder: &Path) -> Result<ExitCode> {
     let files = DoorHandle::open(folder.join("files.door"))?;
-    if rustix::process::geteuid().as_raw() == NOBODY {
-        let error = File::open(folder.join("letter")).expect_err("the file is not ours");
+    // Where all this is run by one user, the file is the client's own.
+    if let Err(error) = File::open(folder.join("letter")) {
         println!("client: by myself: {error}");
     }
     let answer = files.call(b"letter")?;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use door::DoorHandle;
 
-use crate::support::{Process, Server, call, say};
+use crate::support::{Process, Server, call, is_root, say};
 
 fn who(door: &DoorHandle) -> String {
     String::from_utf8(call(door, b"").unwrap().into_data()).unwrap()
@@ -25,8 +25,7 @@ fn dr_117_the_caller_is_known_by_its_ids() {
 
 #[test]
 fn dr_117_a_caller_that_dropped_its_privileges_has_none() {
-    if !rustix::process::geteuid().is_root() {
-        eprintln!("only root has privileges to drop");
+    if !is_root("only root has privileges to drop") {
         return;
     }
     let server = Server::start();

@@ -169,6 +169,18 @@ pub(crate) fn text_of(fd: OwnedFd) -> String {
     std::fs::read_to_string(path).unwrap()
 }
 
+/// True if this is root; if not, says openly that this test is skipped, and what it would have needed.
+pub(crate) fn is_root(needed: &str) -> bool {
+    let is_root = rustix::process::geteuid().is_root();
+    if !is_root {
+        let test = std::thread::current();
+        // Not by `eprintln`, whose lines are shown for failed tests only. `cargo xtask test` counts them.
+        let line = format!("skipped: {}: {needed}\n", test.name().unwrap_or("?"));
+        std::io::stderr().write_all(line.as_bytes()).unwrap();
+    }
+    is_root
+}
+
 /// A count one can wait for.
 #[derive(Clone, Default)]
 pub(crate) struct Counter(Arc<(Mutex<u64>, Condvar)>);

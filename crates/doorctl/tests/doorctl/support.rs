@@ -210,9 +210,14 @@ pub(crate) fn role() {
     let _ = std::io::stdin().read_line(&mut String::new());
 }
 
-/// Nobody's user: runs the program without privileges. `None` if these tests have none to drop.
+/// Nobody's user: runs the program without privileges. `None` if these tests have none to drop, which is said openly.
 pub(crate) fn as_nobody(mut command: Command) -> Option<Command> {
     if !rustix::process::geteuid().is_root() {
+        let test = std::thread::current();
+        // Not by `eprintln`, whose lines are shown for failed tests only. `cargo xtask test` counts them.
+        let test = test.name().unwrap_or("?");
+        let line = format!("skipped: {test}: only root can run a program as somebody else\n");
+        std::io::stderr().write_all(line.as_bytes()).unwrap();
         return None;
     }
     command.uid(65534).gid(65534);
