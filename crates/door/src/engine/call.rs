@@ -7,7 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{Ordering, fence};
 use std::time::Instant;
 
-use super::claimed::{exports_of, substitute};
+use super::answer::{exports_of, substitute};
 use super::client::{self, ClientLink, Parcel, Taken, Target, has_hung_up, split, wait_for};
 use super::layout::{
     ARGUMENT_BYTES, CHUNK_BYTES, DOZES, INLINE_BYTES, Lane, NO_RESULTS, PARKED, PLACE_HELD, PLACE_STREAM,

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
 
-use super::claimed::Origin;
+use super::answer::Origin;
 use super::layout::small;
 use super::object::lock;
 use super::server::socket_pair;

@@ -49,31 +49,42 @@
 //! their own at first use. Nothing has to be called. Objects of the parent's engine ([`ServerThread`], [`Claimed`]) are inert
 //! in the child: `park` gives `Stopped`, `finish` gives `FinishError::NoCaller`.
 
-mod call;
-mod claimed;
-mod client;
-mod control;
-mod errand;
-#[cfg(any(test, feature = "fuzzing"))]
-pub mod fuzzing;
-mod identity;
-mod internal;
+// What both sides of a link share.
 mod layout;
-mod link;
-mod numbers;
-mod object;
 mod offer;
+mod spin;
+mod wire;
+
+// The client's side: a call, and what it needs.
+mod call;
+mod client;
+mod numbers;
+mod route;
+mod wait;
+
+// The server's side: doors, who may reach them, the threads that serve them, and one invocation.
+mod answer;
+mod claimed;
+mod link;
+mod object;
 mod path;
 mod pool;
-mod route;
-mod seed;
-mod server;
-mod spin;
 mod stats;
 mod thread;
+
+// The server's descriptors, and the thread that has them.
+mod control;
+mod errand;
+mod internal;
+mod seed;
+mod server;
 mod undertaker;
-mod wait;
-mod wire;
+
+// Who the other side is.
+mod identity;
+
+#[cfg(any(test, feature = "fuzzing"))]
+pub mod fuzzing;
 
 use std::any::Any;
 use std::fmt;

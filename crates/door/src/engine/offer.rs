@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{Ordering, fence};
 use std::time::Duration;
 
-use super::claimed::Origin;
+use super::answer::Origin;
 use super::client::ClientLink;
 use super::layout::{Lane, PLACE_HELD, STARVES, Verdict};
 use super::link::ServerLink;

@@ -1,0 +1,93 @@
+//! The client half of a process: which servers it is linked to, and by which lane a thread calls.
+
+mod ask;
+mod inbox;
+mod introduction;
+mod lanes;
+mod peers;
+mod target;
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock};
+
+use super::internal::InternalFd;
+use super::layout::{LANES, Lane, POOLS, pending};
+use crate::sys::fork;
+use crate::sys::memory::Shared;
+
+use lanes::Owner;
+
+pub(crate) use ask::{has_hung_up, info, path_changed, statistics, wait_for};
+pub(crate) use inbox::Parcel;
+pub(crate) use introduction::split;
+pub(crate) use lanes::Taken;
+pub(crate) use peers::lane_to;
+pub use target::Target;
+
+/// A link, as the client knows it.
+#[derive(Debug)]
+pub(crate) struct ClientLink {
+    /// Never reused.
+    pub(crate) id: u64,
+    generation: u32,
+    token: [u8; 16],
+    pub(crate) socket: InternalFd,
+    /// Number of the other end of the socket: what a proof is about.
+    number: u64,
+    pub(crate) memory: Shared,
+    dead: AtomicBool,
+    bells: [OnceLock<InternalFd>; POOLS],
+    lanes: [Owner; LANES],
+    handles: Mutex<HashMap<u64, u64>>,
+    inbox: Mutex<Vec<Parcel>>,
+    /// A thread watches the socket for all that sleep.
+    pub(crate) leader: AtomicBool,
+    /// Gets the leader to look around when its wake was taken out of the socket by another thread.
+    nudge: OnceLock<InternalFd>,
+    /// Lanes whose threads rely on the leader.
+    pub(crate) followers: AtomicU64,
+}
+
+static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+
+impl ClientLink {
+    #[inline]
+    pub(crate) fn lane(&self, index: usize) -> Lane<'_> {
+        Lane::new(&self.memory, index)
+    }
+
+    #[inline]
+    pub(crate) fn is_dead(&self) -> bool {
+        self.dead.load(Ordering::Acquire)
+    }
+
+    /// False for a link to a dead server, and for one that a forked child knows from its parent.
+    #[inline]
+    fn is_usable(&self) -> bool {
+        self.generation == fork::generation() && !self.is_dead()
+    }
+
+    pub(crate) fn set_dead(&self) {
+        self.dead.store(true, Ordering::Release);
+    }
+
+    /// Rings for a lane. The bell may be missing only if the server sent none, which it is then itself to blame for.
+    pub(crate) fn ring(&self, pool: usize, index: usize) {
+        pending(&self.memory, pool).fetch_or(1 << index, Ordering::SeqCst);
+        if let Some(bell) = self.bells.get(pool).and_then(OnceLock::get) {
+            // Non-blocking: a bell that is full has been heard.
+            let _ = rustix::io::write(bell, &1u64.to_ne_bytes());
+        }
+    }
+
+    /// What the leader polls beside the socket, if there is a descriptor left for it.
+    pub(crate) fn nudge(&self) -> Option<&InternalFd> {
+        if self.nudge.get().is_none()
+            && let Ok(fd) = super::pool::new_bell()
+        {
+            let _ = self.nudge.set(fd);
+        }
+        self.nudge.get()
+    }
+}

@@ -1,0 +1,47 @@
+//! Cancellation: telling the thread that runs a procedure that nobody waits for it.
+
+use std::sync::OnceLock;
+use std::sync::atomic::Ordering;
+
+use rustix::thread::futex;
+
+use crate::engine::link::ServerLink;
+use crate::engine::object::lock;
+
+static CANCEL_HOOK: OnceLock<fn(token: u64)> = OnceLock::new();
+
+/// Installs what is called, by some server thread, when the caller of the invocation that runs on the thread with this token has
+/// given up or died, unless the door is NO_CANCEL. That invocation cannot be finished while the hook runs.
+pub fn set_cancel_hook(hook: fn(token: u64)) {
+    // The first one stays: a process has one language runtime that cancels.
+    let _ = CANCEL_HOOK.set(hook);
+}
+
+fn call_cancel_hook(token: u64) {
+    if let Some(hook) = CANCEL_HOOK.get() {
+        hook(token);
+    }
+}
+
+/// Cancels the thread that serves a lane, if the client gave up the very request it serves.
+pub(super) fn cancel_if_asked(link: &ServerLink, index: usize) {
+    let running = lock(&link.lanes[index].running);
+    if let Some((token, seq)) = *running
+        && link.lane(index).cancel().load(Ordering::Acquire) == seq
+    {
+        call_cancel_hook(token);
+    }
+}
+
+/// Cancels the thread that serves a lane of a client that has died.
+pub(crate) fn cancel_running(link: &ServerLink, index: usize) {
+    let running = lock(&link.lanes[index].running);
+    if let Some((token, _)) = *running {
+        call_cancel_hook(token);
+    }
+    drop(running);
+    // The procedure may be waiting for exactly this.
+    let feed = link.lane(index).feed();
+    feed.fetch_add(1, Ordering::SeqCst);
+    let _ = futex::wake(feed, futex::Flags::empty(), 1);
+}

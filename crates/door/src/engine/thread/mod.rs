@@ -1,0 +1,322 @@
+//! A server thread: how it waits for an invocation.
+
+mod cancel;
+mod intake;
+mod lease;
+mod refuse;
+
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use super::claimed::Claimed;
+use super::layout::{LANES, pending, small};
+use super::link::ServerLink;
+use super::pool::{Pool, Work};
+use super::server::{self, Server};
+use super::spin::{Escape, SERVER_BUDGET, Spin};
+use super::stats::Sampler;
+use crate::sys::memory::Buffer;
+use crate::sys::probe;
+
+use cancel::cancel_if_asked;
+use intake::Taken;
+
+pub(crate) use cancel::cancel_running;
+pub use cancel::set_cancel_hook;
+pub(crate) use intake::{PATIENCE, patience_with, sleep_on};
+pub(crate) use lease::{Lease, Remembered};
+pub(crate) use refuse::{refuse_if_revoked, refuse_retired};
+
+/// How long a thread may stay with one client while no other hears the bells.
+const STICKY: Duration = Duration::from_micros(50);
+
+/// Calls in a row after which a thread that has nothing to do sleeps on its client's lane and not with the pool …
+const DOZE_AFTER: u32 = 8;
+/// … and after it was called back from such a sleep.
+const DOZE_AFTER_RECALL: u32 = 256;
+
+/// The engine is not, or no longer, there for this thread: it belongs to the parent of a forked child.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Stopped;
+
+/// One thread that serves invocations.
+pub struct ServerThread {
+    server: Arc<Server>,
+    bound: Option<Arc<Pool>>,
+    token: u64,
+    generation: u32,
+    lease: Option<Lease>,
+    lease_pool: Option<Arc<Pool>>,
+    remembered: Option<Remembered>,
+    sticky_since: Instant,
+    /// Invocations in a row from the lane that is held, or was held last.
+    streak: u32,
+    /// How long a streak has to be to be worth a doze.
+    doze_after: u32,
+    last_lane: (u64, usize),
+    /// When this thread last listened for bells.
+    listened: Instant,
+    buffer: Buffer,
+    spin: Spin,
+    escape: Escape,
+    sampler: Sampler,
+}
+
+impl std::fmt::Debug for ServerThread {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ServerThread")
+            .field("token", &self.token)
+            .finish_non_exhaustive()
+    }
+}
+
+impl ServerThread {
+    /// A thread of this process. `token` is what the cancel hook gets.
+    ///
+    /// # Errors
+    /// Those of starting the engine, if no door was made before.
+    pub fn new(token: u64) -> io::Result<Self> {
+        let server = server::server()?;
+        probe::thread_create(token);
+        Ok(Self {
+            server,
+            bound: None,
+            token,
+            generation: crate::sys::fork::generation(),
+            lease: None,
+            lease_pool: None,
+            remembered: None,
+            sticky_since: Instant::now(),
+            streak: 0,
+            doze_after: DOZE_AFTER,
+            last_lane: (0, 0),
+            listened: Instant::now(),
+            buffer: Buffer::new(),
+            spin: Spin::default(),
+            escape: Escape::new(),
+            sampler: Sampler::default(),
+        })
+    }
+
+    /// From the next park on, serves this private pool; `None`: the pool of the process.
+    pub fn bind(&mut self, pool: Option<Arc<Pool>>) {
+        self.bound = pool;
+    }
+
+    /// The pool the thread is bound to.
+    #[must_use]
+    pub fn binding(&self) -> Option<&Arc<Pool>> {
+        self.bound.as_ref()
+    }
+
+    /// Takes back what a finished invocation held: its buffer, and its client, whose next call is likely to be soon.
+    pub fn retire(&mut self, mut claimed: Claimed) {
+        let (lease, remembered, mut buffer) = claimed.dismantle();
+        buffer.trim();
+        self.buffer = buffer;
+        self.remembered = remembered.or_else(|| self.remembered.take());
+        if let Some(lease) = lease {
+            self.lease = Some(lease);
+        }
+    }
+
+    /// Waits for an invocation.
+    ///
+    /// # Errors
+    /// [`Stopped`] if the process is a forked child of the one the thread was made in, or has lost the engine's descriptors, or
+    /// the pool was closed.
+    pub fn park(&mut self) -> Result<Claimed, Stopped> {
+        if self.generation != crate::sys::fork::generation() {
+            return Err(Stopped);
+        }
+        let wanted = self.bound.as_ref().unwrap_or_else(|| self.server.process_pool());
+        if self
+            .lease_pool
+            .as_ref()
+            .is_none_or(|before| !Arc::ptr_eq(before, wanted))
+        {
+            let wanted = Arc::clone(wanted);
+            self.let_go();
+            wanted.thread_joined();
+            self.lease_pool = Some(wanted);
+        }
+        // Taken out for the time being, so that it can be used beside `self`.
+        let Some(pool) = self.lease_pool.take() else {
+            return Err(Stopped);
+        };
+        pool.thread_idle();
+        let mut claimed = self.next(&pool);
+        let last = pool.thread_busy();
+        self.lease_pool = Some(pool);
+        if let Ok(claimed) = &mut claimed {
+            claimed.set_depleted(last);
+        }
+        claimed
+    }
+
+    fn next(&mut self, pool: &Arc<Pool>) -> Result<Claimed, Stopped> {
+        loop {
+            if let Some(lease) = self.lease.take() {
+                match self.linger(pool, lease) {
+                    Some(Taken::Invocation(claimed)) => return Ok(claimed),
+                    Some(Taken::Answered(lease)) => self.lease = Some(lease),
+                    Some(Taken::Released) | None => {}
+                }
+                continue;
+            }
+            if pool.is_closed() {
+                return Err(Stopped);
+            }
+            // A queue that is never empty must not keep those who ring from being heard.
+            if pool.has_queued() && self.listened.elapsed() > STICKY {
+                self.other_work(pool);
+            }
+            let work = match pool.pop() {
+                Some(work) => Some(work),
+                None => match pool.wait(true) {
+                    Ok(link) => link.and_then(|link| self.first_pending(pool, &link)),
+                    Err(_) => return Err(Stopped),
+                },
+            };
+            match work {
+                Some(Work::Unreferenced(door)) if door.begin_unreferenced() => {
+                    return Ok(Claimed::unreferenced(door));
+                }
+                Some(Work::Lane(link, index)) => self.take_lane(link, index),
+                Some(Work::Unreferenced(_)) | None => {}
+            }
+        }
+    }
+
+    /// Turns the bits of a doorbell into work: one lane for this thread, the others for whoever is free.
+    fn first_pending(&self, pool: &Arc<Pool>, link: &Arc<ServerLink>) -> Option<Work> {
+        let bits = pending(&link.memory, link.pool_index(pool)?).swap(0, Ordering::AcqRel);
+        let mut mine = None;
+        for index in (0..LANES).filter(|index| bits & 1 << index != 0) {
+            if link.is_busy(index) {
+                // Its owner looks again when it lets go. But the client may have given up.
+                cancel_if_asked(link, index);
+                link.shake(index);
+            }
+            if mine.is_none() {
+                mine = Some(Work::Lane(Arc::clone(link), index));
+            } else {
+                pool.push(Work::Lane(Arc::clone(link), index));
+            }
+        }
+        mine
+    }
+
+    /// Holds a lane if it can be had and there is something to do on it.
+    fn take_lane(&mut self, link: Arc<ServerLink>, index: usize) {
+        if link.claim(index) {
+            self.lease = Some(Lease {
+                link,
+                index,
+                announced: false,
+            });
+            self.sticky_since = Instant::now();
+            self.sampler.woken();
+        }
+    }
+
+    /// Looks at the lane held for its client's next request; lets it go if none comes.
+    fn linger(&mut self, pool: &Arc<Pool>, mut lease: Lease) -> Option<Taken> {
+        let link = &lease.link;
+        if link.is_dead() {
+            link.release(lease.index);
+            return None;
+        }
+        let (lane, index) = (link.lane(lease.index), lease.index);
+        let others = pool.is_deaf() && self.sticky_since.elapsed() > STICKY && self.other_work(pool);
+        let ready = if others {
+            false
+        } else {
+            let peer = lane.client_cpu().load(Ordering::Relaxed);
+            lease.attend(pool);
+            let link = &lease.link;
+            self.spin.until(SERVER_BUDGET, peer, || link.has_work(index))
+        };
+        if ready || (!others && self.doze(pool, &mut lease)) {
+            return Some(self.take(pool, lease));
+        }
+        if others {
+            // What comes on this lane meanwhile waits behind them.
+            lease.abandon(pool);
+        } else {
+            self.put_down(lease);
+        }
+        None
+    }
+
+    /// Sleeps on the lane held, where its client can wake this thread with less ado than through the pool; true if there is work then. Only after
+    /// a streak of calls, and only while other threads hear the bells.
+    fn doze(&mut self, pool: &Arc<Pool>, lease: &mut Lease) -> bool {
+        let Some(number) = (self.streak >= self.doze_after)
+            .then(|| lease.link.pool_index(pool))
+            .flatten()
+        else {
+            return false;
+        };
+        if !pool.begin_doze(&lease.link, lease.index) {
+            return false;
+        }
+        lease.announced = true;
+        let work = lease.link.doze(lease.index, small(number) + 1);
+        if pool.end_doze(&lease.link, lease.index) && !work {
+            self.streak = 0;
+            self.doze_after = DOZE_AFTER_RECALL;
+        }
+        if work {
+            self.sampler.woken();
+        }
+        work
+    }
+
+    /// Lets a lane go. If a request comes at the same moment, and nobody else takes it, holds it again.
+    fn put_down(&mut self, lease: Lease) {
+        if lease.announced {
+            lease
+                .link
+                .lane(lease.index)
+                .attending()
+                .store(0, Ordering::Release);
+        }
+        if lease.link.release(lease.index) {
+            self.take_lane(lease.link, lease.index);
+        }
+    }
+
+    /// Lets everything go before serving another pool.
+    fn let_go(&mut self) {
+        if let Some(pool) = self.lease_pool.take() {
+            if let Some(lease) = self.lease.take() {
+                lease.abandon(&pool);
+            }
+            pool.thread_left();
+        }
+    }
+
+    /// True if somebody else's request waits. Bells heard meanwhile are passed on.
+    #[cold]
+    fn other_work(&mut self, pool: &Arc<Pool>) -> bool {
+        self.sticky_since = Instant::now();
+        self.listened = self.sticky_since;
+        if let Ok(Some(link)) = pool.wait(false)
+            && let Some(work) = self.first_pending(pool, &link)
+        {
+            pool.push(work);
+        }
+        pool.has_queued()
+    }
+}
+
+impl Drop for ServerThread {
+    fn drop(&mut self) {
+        if self.generation == crate::sys::fork::last_generation() {
+            self.let_go();
+        }
+    }
+}
