@@ -1,8 +1,9 @@
 //! Memory of the application: may it be read or written? And mappings for results.
 //!
 //! doors answer `EFAULT` where a plain copy would crash. Memory that is certainly there (the stack of this thread, the
-//! heap below the program break, the program's own segments) is recognised without a system call; anything else is
-//! probed page by page with a system call that the kernel answers with `EFAULT` (about 100 ns each).
+//! heap below the program break, the program's own segments) is recognised without a system call; of many pages the kernel
+//! is asked what is mapped there; anything else is probed page by page with a system call that the kernel answers with
+//! `EFAULT` (about 100 ns each).
 #![allow(unsafe_code)]
 
 use std::cell::Cell;
@@ -11,39 +12,55 @@ use std::ops::Range;
 use std::sync::OnceLock;
 use std::sync::atomic::AtomicU32;
 
+use engine::engine as doors;
+use engine::engine::Mapped;
+
 use crate::errno::Errno;
 
 /// Bytes per page on every machine this library has a trampoline for, at least; probing finer is only slower.
 const PROBE_STEP: usize = 4096;
 
+/// From this many bytes on it is cheaper to ask what is mapped than to probe.
+const MANY: usize = 8 * PROBE_STEP;
+
 /// True if all of `start..start + len` can be read.
 pub(crate) fn readable(start: *const c_void, len: usize) -> bool {
-    is_known(start.addr(), len, false) || each_page(start.addr(), len, probe_read, libc::MADV_POPULATE_READ)
+    is_known(start.addr(), len, false) || is_found(start.addr(), len, false)
 }
 
 /// True if all of `start..start + len` can be written. What is there stays as it is.
 pub(crate) fn writable(start: *const c_void, len: usize) -> bool {
-    is_known(start.addr(), len, true) || each_page(start.addr(), len, probe_write, libc::MADV_POPULATE_WRITE)
+    is_known(start.addr(), len, true) || is_found(start.addr(), len, true)
 }
 
-fn each_page(start: usize, len: usize, probe: fn(usize) -> bool, advice: c_int) -> bool {
+fn is_found(start: usize, len: usize, write: bool) -> bool {
     let Some(last) = start.checked_add(len.saturating_sub(1)) else {
         return false;
     };
     if len == 0 {
         return true;
     }
-    if engine::engine::is_watched_by_valgrind() {
-        return populates(start, last, advice);
+    if doors::is_watched_by_valgrind() {
+        return populates(start, last, write);
     }
+    let probe = if write { probe_write } else { probe_read };
+    let mut ask = len >= MANY;
     let mut at = start & !7;
     while at <= last {
-        if !probe(at) {
-            return false;
-        }
-        let Some(next) = (at & !(PROBE_STEP - 1)).checked_add(PROBE_STEP) else {
-            return true;
+        let next = match if ask {
+            doors::mapped(at, write)
+        } else {
+            Mapped::Unknown
+        } {
+            Mapped::Until(end) => Some(end),
+            Mapped::Unusable => return false,
+            Mapped::Unknown if !probe(at) => return false,
+            Mapped::Unknown => {
+                ask = false; // it would be asked for each page
+                (at & !(PROBE_STEP - 1)).checked_add(PROBE_STEP)
+            }
         };
+        let Some(next) = next else { return true };
         at = next;
     }
     true
@@ -51,7 +68,12 @@ fn each_page(start: usize, len: usize, probe: fn(usize) -> bool, advice: c_int) 
 
 /// The same in one system call, about three times as dear for one page. memcheck takes the probes for uses of what is in
 /// memory, which the application need not have set yet.
-fn populates(start: usize, last: usize, advice: c_int) -> bool {
+fn populates(start: usize, last: usize, write: bool) -> bool {
+    let advice = if write {
+        libc::MADV_POPULATE_WRITE
+    } else {
+        libc::MADV_POPULATE_READ
+    };
     let first = start & !(PROBE_STEP - 1);
     let at: *mut c_void = std::ptr::without_provenance_mut(first);
     // SAFETY: brings pages in and leaves what is in them alone; the kernel checks the range.

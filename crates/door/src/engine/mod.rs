@@ -80,8 +80,9 @@ mod seed;
 mod server;
 mod undertaker;
 
-// Who the other side is.
+// Who the other side is, and what this one has in its memory.
 mod identity;
+mod maps;
 
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
@@ -100,6 +101,7 @@ pub use call::{CallFailure, CallReply, CallRequest, ReplySink, call_target};
 pub use claimed::{Claimed, FinishError};
 pub use client::Target;
 pub use identity::Credentials;
+pub use maps::{Mapped, mapped};
 pub use numbers::{DescriptorCheck, call, forget, set_descriptor_check};
 pub use path::{AttachOptions, DeadDoor};
 pub use pool::Pool;

@@ -3,6 +3,7 @@
 
 pub(crate) mod epoll;
 pub(crate) mod fork;
+pub(crate) mod maps;
 pub(crate) mod memory;
 pub(crate) mod probe;
 pub(crate) mod process;

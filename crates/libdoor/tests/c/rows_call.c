@@ -245,7 +245,15 @@ static void row_028(void) {
     FAILS(door_call(server.door, &arg), EFAULT);
     arg = arg_of(half + 32 * page - 5, 10, NULL, 0);
     FAILS(door_call(server.door, &arg), EFAULT);
+    /* A file that is shorter than its mapping. */
+    int file = memfd_create("short", MFD_CLOEXEC);
+    SAME(ftruncate(file, 16 * (off_t)page), 0);
+    char *mapped = mmap(NULL, 32 * page, PROT_READ, MAP_SHARED, file, 0);
+    arg = arg_of(mapped, 32 * page, NULL, 0);
+    FAILS(door_call(server.door, &arg), EFAULT);
     still_works(server.door, 1);
+    arg = arg_of(mapped, 16 * page, NULL, 0);
+    SAME(door_call(server.door, &arg), 0);
     finish(&server);
 }
 
@@ -269,6 +277,11 @@ static void row_030(void) {
         char room[256];
         ask_for(server.door, 50, room, sizeof room, &arg);
     }
+    /* It can be read, but not written. */
+    size_t page = (size_t)getpagesize(), size = 40 * page;
+    char *constant = mmap(NULL, 64 * page, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    door_arg_t arg = arg_of(&size, sizeof size, constant, 64 * page);
+    FAILS(door_call(server.door, &arg), EFAULT);
     finish(&server);
 }
 
