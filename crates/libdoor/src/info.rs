@@ -87,7 +87,11 @@ pub(crate) unsafe extern "C-unwind" fn door_getparam(d: c_int, param: c_int, out
 pub(crate) extern "C-unwind" fn door_setparam(d: c_int, param: c_int, val: usize) -> c_int {
     guard(|| {
         let door = descriptor::borrow(d)?;
-        let refuses = doors::info(door)?.attributes.contains(Attributes::REFUSE_DESC);
+        let attributes = doors::info(door)?.attributes;
+        if attributes.contains(Attributes::REVOKED) {
+            return Err(Errno(libc::EBADF)); // comes first, whoever asks: doors.md §3.9
+        }
+        let refuses = attributes.contains(Attributes::REFUSE_DESC);
         doors::set_limits(door, &mut |limits| {
             *limits = changed(*limits, refuses, param, val)
                 .map_err(|errno| io::Error::from_raw_os_error(errno.0))?;

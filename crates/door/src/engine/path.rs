@@ -113,10 +113,13 @@ impl Place {
             return Err(Errno::NOENT.into());
         }
         let path = std::fs::canonicalize(path).or_else(|error| {
-            // It may not exist yet; its directory must.
+            // It may not exist yet; its directory must. A link that leads nowhere does not count as a file.
             let (Some(parent), Some(name)) = (path.parent(), path.file_name()) else {
                 return Err(error);
             };
+            if error.kind() != io::ErrorKind::NotFound || path.is_symlink() {
+                return Err(error);
+            }
             let parent = if parent.as_os_str().is_empty() {
                 Path::new(".")
             } else {
