@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use door::{Answer, Call, CallError, DoorHandle};
 
 use crate::fork::in_child;
-use crate::support::{PATIENCE, Process, Server, call, file_with, is_root, listen, say, text_of};
+use crate::support::{PATIENCE, Process, Server, call, file_with, is_root, listen, say, text_of, wait_until};
 use crate::wire::{LANES, LinkMemory, RogueClient, RogueServer, note, progress, receive, send, word};
 
 /// A door of a server made by hand, which has welcomed this process.
@@ -32,14 +32,6 @@ type Caller = std::thread::JoinHandle<Result<Answer, CallError>>;
 fn begin(door: &Arc<DoorHandle>, patience: Duration) -> Caller {
     let door = Arc::clone(door);
     std::thread::spawn(move || Ok(door.call_with(Call::new(b"x").timeout(patience))?))
-}
-
-fn wait_until(mut event: impl FnMut() -> bool) {
-    let end = Instant::now() + PATIENCE;
-    while !event() {
-        assert!(Instant::now() < end, "it did not happen");
-        std::thread::yield_now();
-    }
 }
 
 #[test]

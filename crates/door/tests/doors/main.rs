@@ -17,11 +17,13 @@ mod paths;
 mod pools;
 mod program;
 mod programs;
+mod scale;
 mod starvation;
 mod statistics;
 mod stress;
 mod support;
 mod unreferenced;
+mod watch;
 mod wire;
 
 #[test]

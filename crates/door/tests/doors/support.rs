@@ -5,7 +5,7 @@ use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use door::{Answer, Attachment, Call, CallError, Door, DoorHandle, Invocation, Reply};
 
@@ -112,8 +112,17 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) fn start() -> Self {
+        Self::start_as("serve")
+    }
+
+    /// With as many descriptors as this user may have.
+    pub(crate) fn start_large() -> Self {
+        Self::start_as("serve_many")
+    }
+
+    fn start_as(role: &str) -> Self {
         let directory = tempfile::tempdir().unwrap();
-        let mut process = Process::start("serve", directory.path());
+        let mut process = Process::start(role, directory.path());
         process.wait_for("ready");
         Self { process, directory }
     }
@@ -181,6 +190,15 @@ pub(crate) fn is_root(needed: &str) -> bool {
     is_root
 }
 
+/// Looks again until it has happened.
+pub(crate) fn wait_until(mut event: impl FnMut() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !event() {
+        assert!(Instant::now() < end, "it did not happen");
+        std::thread::yield_now();
+    }
+}
+
 /// A count one can wait for.
 #[derive(Clone, Default)]
 pub(crate) struct Counter(Arc<(Mutex<u64>, Condvar)>);
@@ -226,6 +244,13 @@ pub(crate) fn role() {
     let directory = PathBuf::from(std::env::var_os("DOOR_TEST_DIRECTORY").unwrap());
     match role.as_str() {
         "serve" => serve(&directory),
+        "serve_many" => {
+            crate::scale::raise_limit();
+            serve(&directory);
+        }
+        "many_doors" => crate::scale::many_doors(&directory),
+        "visitors" => crate::scale::visitors(&directory),
+        "crowd" => crate::scale::crowd(&directory),
         "hold" => crate::unreferenced::hold(&directory),
         "hammer" => crate::stress::hammer(&directory),
         "drop_privileges" => crate::identity::drop_privileges(&directory),
