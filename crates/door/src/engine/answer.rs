@@ -44,10 +44,10 @@ impl Origin {
                 first,
                 len: outgoing.len() as u64,
             };
-            self.lease
-                .link
-                .send_descriptors(&note, chunk)
+            let link = &self.lease.link;
+            link.send_descriptors(&note, chunk)
                 .map_err(|error| match error.raw_os_error() {
+                    _ if link.is_dead() => FinishError::NoCaller,
                     Some(libc::EBADF) => FinishError::BadDescriptor,
                     Some(libc::ETOOMANYREFS | libc::EMFILE) => FinishError::OutOfDescriptors,
                     _ => FinishError::Os(error),

@@ -307,8 +307,15 @@ impl Claimed {
             self.complete(Status::Done, data);
             return Ok(());
         }
-        origin.send_descriptors(descriptors)?;
-        self.offer(data, descriptors.len(), taken)
+        match origin.send_descriptors(descriptors) {
+            Ok(()) => self.offer(data, descriptors.len(), taken),
+            Err(error) => {
+                if matches!(error, FinishError::NoCaller) {
+                    self.fail();
+                }
+                Err(error)
+            }
+        }
     }
 
     /// Ends the invocation because the descriptors of its answer cannot be had: the caller gets EMFILE.

@@ -3,7 +3,9 @@
 use std::os::fd::AsFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
+use door::{Door, Reply, ReplyError};
 use rustix::net::SocketType;
 
 use crate::support::{Server, call, call_with, file_with, pattern, text_of};
@@ -152,6 +154,25 @@ fn descriptors_nobody_says_a_word_about_hold_no_thread() {
         }
     }
     assert_eq!(call(&server.open("echo"), b"free").unwrap().data(), b"free");
+}
+
+#[test]
+fn descriptors_for_a_client_that_takes_none_any_more_are_for_nobody() {
+    let (tell, told) = std::sync::mpsc::channel();
+    let door = Door::builder()
+        .create(move |mut call| {
+            let outcome = call.reply(b"text", &[file_with("mine").as_fd()]);
+            tell.send(outcome.err()).unwrap();
+            Reply::empty()
+        })
+        .unwrap();
+    let rogue = RogueClient::new(door.handle().unwrap());
+    // As if it had been killed, and nobody had noticed yet.
+    rustix::net::shutdown(&rogue.socket, rustix::net::Shutdown::Read).unwrap();
+    rogue.post(0, 1, 0);
+    rogue.ring(1);
+    let error = told.recv_timeout(Duration::from_secs(60)).unwrap();
+    assert!(matches!(error, Some(ReplyError::CallerGone)), "{error:?}");
 }
 
 #[test]

@@ -223,7 +223,11 @@ impl ServerLink {
             return Err(io::ErrorKind::BrokenPipe.into());
         }
         socket::send(socket.as_fd(), &note.encode(), fds, None).inspect_err(|error| {
-            if error.kind() == io::ErrorKind::WouldBlock {
+            // A client that does not take what is its own, or one that has gone and nobody has heard of it yet.
+            if matches!(
+                error.kind(),
+                io::ErrorKind::WouldBlock | io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset
+            ) {
                 self.kill();
             }
         })
