@@ -11,7 +11,7 @@ struct Package {
     program: &'static str,
 }
 
-const PACKAGES: [Package; 11] = [
+const PACKAGES: [Package; 12] = [
     Package {
         name: "libiscsi-bin",
         program: "iscsi-test-cu",
@@ -51,6 +51,10 @@ const PACKAGES: [Package; 11] = [
     Package {
         name: "pkgconf",
         program: "pkg-config",
+    },
+    Package {
+        name: "mandoc",
+        program: "mandoc",
     },
     Package {
         name: "coreutils",

@@ -98,6 +98,9 @@ fn pages_and_completions_are_where_they_are_looked_for(prefix: &Path) {
     let files = listed(prefix);
     for file in [
         "share/man/man1/doorctl.1",
+        "share/man/man3/door_call.3",
+        "share/man/man3/door_unbind.3",
+        "share/man/man7/door.7",
         "share/bash-completion/completions/doorctl",
         "share/zsh/site-functions/_doorctl",
         "share/fish/vendor_completions.d/doorctl.fish",

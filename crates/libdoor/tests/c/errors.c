@@ -141,25 +141,36 @@ static void answers_that_cannot_be_given(void) {
     MUST(door_call(door, NULL));
 }
 
-static void ask_without_memory(void *cookie, char *argp, size_t size, door_desc_t *dp, uint_t n) {
-    (void)cookie, (void)argp, (void)size, (void)dp, (void)n;
+static void ask_one_that_is_stopped(void *cookie, char *argp, size_t size, door_desc_t *dp, uint_t n) {
+    (void)cookie, (void)size, (void)dp, (void)n;
+    pid_t caller;
+    int status;
+    door_cred_t cred;
     ucred_t *who = NULL;
-    struct rlimit none = {1 << 20, 1 << 20};
-    MUST(door_ucred(&who)); /* everything else that takes memory is there now */
-    ucred_free(who);
-    who = NULL;
-    MUST(setrlimit(RLIMIT_AS, &none));
-    /* What malloc() still has goes first. */
-    while (malloc(ucred_size()) != NULL)
-        ;
-    FAILS(door_ucred(&who), ENOMEM);
-    _exit(0);
+    memcpy(&caller, argp, sizeof caller);
+    MUST(kill(caller, SIGSTOP));
+    MUST(waitpid(caller, &status, WUNTRACED));
+    FAILS(door_cred(&cred), EAGAIN);
+    FAILS(door_ucred(&who), EAGAIN);
+    MUST(kill(caller, SIGCONT));
+    door_return(NULL, 0, NULL, 0);
 }
 
-static void no_memory_for_credentials(void) {
-    int door = door_create(ask_without_memory, NULL, 0);
-    door_call(door, NULL); /* the procedure ends this process */
-    _exit(1);
+/* Only of root the library wants a proof that a process gives while it waits. */
+static void callers_that_do_not_prove_who_they_are(void) {
+    int door = door_create(ask_one_that_is_stopped, NULL, 0), status;
+    if (geteuid() != 0)
+        return;
+    pid_t child = fork();
+    if (child == 0) {
+        pid_t self = getpid();
+        door_arg_t arg = request(&self, sizeof self, NULL, 0);
+        MUST(door_call(door, &arg));
+        _exit(0);
+    }
+    MUST(waitpid(child, &status, 0));
+    if (status != 0)
+        exit(1);
 }
 
 static void bound_in_another_life(void) {
@@ -276,7 +287,7 @@ int main(int argc, char **argv) {
     run(no_memory_for_results);
     run(more_than_a_call_carries);
     run(answers_that_cannot_be_given);
-    run(no_memory_for_credentials);
+    run(callers_that_do_not_prove_who_they_are);
     run(bound_in_another_life);
     run(nothing_to_write_to);
     run(revoked_comes_before_not_permitted);

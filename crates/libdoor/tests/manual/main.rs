@@ -4,3 +4,6 @@
 mod support;
 
 mod errors;
+mod examples;
+mod pages;
+mod synopsis;
