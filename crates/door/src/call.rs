@@ -126,6 +126,7 @@ impl<'a> Call<'a> {
             deadline: self.deadline,
             interruptible: self.interruptible,
             results: self.wants_reply,
+            abort: None,
         }
     }
 

@@ -133,6 +133,7 @@ fn exchange(
         deadline: None,
         interruptible: true,
         results: given.is_some(),
+        abort: None,
     };
     let mut results = Results {
         rbuf: arg.rbuf.cast(),

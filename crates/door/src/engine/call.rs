@@ -7,6 +7,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{Ordering, fence};
 use std::time::Instant;
 
+use super::abort::Abort;
 use super::answer::{exports_of, substitute};
 use super::client::{self, ClientLink, Parcel, Taken, Target, has_hung_up, split, wait_for};
 use super::layout::{
@@ -48,6 +49,19 @@ pub struct CallRequest<'a> {
     pub interruptible: bool,
     /// Whether the procedure may answer with anything.
     pub results: bool,
+    /// Lets another thread end the call.
+    pub abort: Option<&'a Abort>,
+}
+
+impl CallRequest<'_> {
+    #[inline]
+    fn patience(&self) -> Patience<'_> {
+        Patience {
+            deadline: self.deadline,
+            interruptible: self.interruptible,
+            abort: self.abort,
+        }
+    }
 }
 
 /// A reply that has been delivered.
@@ -118,10 +132,7 @@ fn call_server(
     request: &CallRequest<'_>,
     sink: &mut dyn ReplySink,
 ) -> Result<CallReply, CallFailure> {
-    let patience = Patience {
-        deadline: request.deadline,
-        interruptible: request.interruptible,
-    };
+    let patience = request.patience();
     // A server that lives may have dropped the link, or the door's last copy here may have been another one.
     for _ in 0..3 {
         let (taken, handle) = client::lane_to(fd, target, patience).map_err(CallFailure::early)?;
@@ -153,6 +164,9 @@ fn try_call(
     let Taken {
         link, index, spin, ..
     } = &mut taken;
+    if let Some(abort) = request.abort {
+        abort.follow(link, *index);
+    }
     let (link, index): (&ClientLink, usize) = (link, *index);
     let lane = link.lane(index);
     let (handle, pool) = split(handle);
@@ -163,10 +177,7 @@ fn try_call(
         return Err(Trouble::Failed(CallFailure::early(CallError::ArgumentTooLarge)));
     }
 
-    let patience = Patience {
-        deadline: request.deadline,
-        interruptible: request.interruptible,
-    };
+    let patience = request.patience();
     if !request.descriptors.is_empty()
         && let Err(error) = send_descriptors(link, index, seq, request.descriptors, patience)
     {
@@ -285,7 +296,7 @@ fn send_descriptors(
     index: usize,
     seq: u32,
     descriptors: &[BorrowedFd<'_>],
-    patience: Patience,
+    patience: Patience<'_>,
 ) -> Result<(), CallError> {
     if descriptors.len() > super::MAX_DESCRIPTORS {
         return Err(CallError::ArgumentTooLarge);
@@ -360,7 +371,7 @@ fn deliver(
     index: usize,
     seq: u32,
     spin: &mut Spin,
-    patience: Patience,
+    patience: Patience<'_>,
     sink: &mut dyn ReplySink,
 ) -> Result<CallReply, Trouble> {
     let lane = link.lane(index);
@@ -471,7 +482,7 @@ fn drain_stream(
     seq: u32,
     len: usize,
     spin: &mut Spin,
-    patience: Patience,
+    patience: Patience<'_>,
     error: CallError,
 ) -> Trouble {
     match eat(link, index, seq, len, spin, patience, None) {
@@ -490,7 +501,7 @@ fn eat(
     seq: u32,
     len: usize,
     spin: &mut Spin,
-    patience: Patience,
+    patience: Patience<'_>,
     mut room: Option<&mut [MaybeUninit<u8>]>,
 ) -> Result<(), CallError> {
     let lane = link.lane(index);

@@ -63,6 +63,7 @@ mod route;
 mod wait;
 
 // The server's side: doors, who may reach them, the threads that serve them, and one invocation.
+mod abort;
 mod answer;
 mod claimed;
 mod link;
@@ -97,6 +98,7 @@ use std::time::Instant;
 
 use wait::Patience;
 
+pub use abort::Abort;
 pub use call::{CallFailure, CallReply, CallRequest, ReplySink, call_target};
 pub use claimed::{Claimed, FinishError};
 pub use client::Target;
@@ -167,6 +169,11 @@ pub fn create(spec: DoorSpec) -> io::Result<OwnedFd> {
 pub fn lend(door: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     let door = ours(door, libc::EINVAL)?;
     server::server()?.export(&door, object::Reference::Export)
+}
+
+/// Revokes the door of a private pool, if it still exists.
+pub fn revoke_door_of(pool: &Pool) {
+    server::revoke_door_of(pool);
 }
 
 /// True if the descriptor is a door, of whatever process, alive or not.

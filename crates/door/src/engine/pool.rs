@@ -131,10 +131,12 @@ impl Pool {
     /// The door of a private pool (`DOOR_QUERY`); `None` for the pool of the process, and when the door is gone.
     #[must_use]
     pub fn door_info(&self) -> Option<DoorInfo> {
-        self.door
-            .get()
-            .and_then(Weak::upgrade)
-            .map(|door| door.info(true))
+        self.door().map(|door| door.info(true))
+    }
+
+    /// The door of a private pool, as long as there is one.
+    pub(crate) fn door(&self) -> Option<Arc<DoorObject>> {
+        self.door.get().and_then(Weak::upgrade)
     }
 
     /// Adds a link: gives the bell its clients ring.

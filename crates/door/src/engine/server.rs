@@ -293,7 +293,19 @@ pub(crate) fn revoke(fd: BorrowedFd<'_>) -> io::Result<()> {
         return Err(io::Error::from_raw_os_error(libc::EBADF));
     }
     let export = own_door(fd).ok_or_else(|| io::Error::from_raw_os_error(libc::EPERM))?;
-    let (door, server) = (&export.door, server()?);
+    revoke_door(&export.door)
+}
+
+/// The same for the door of a private pool.
+pub(crate) fn revoke_door_of(pool: &Pool) {
+    if let Some(door) = pool.door() {
+        // There is an engine: the pool is a part of it.
+        let _ = revoke_door(&door);
+    }
+}
+
+fn revoke_door(door: &Arc<DoorObject>) -> io::Result<()> {
+    let server = server()?;
     door.revoke();
     server.sweep();
     if door.attributes().contains(Attributes::PRIVATE) {

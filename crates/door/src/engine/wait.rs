@@ -11,6 +11,7 @@ use rustix::io::Errno;
 use rustix::thread::futex;
 use rustix::time::Timespec;
 
+use super::abort::Abort;
 use super::client::ClientLink;
 use super::layout::{LANES, POLLS, SLEEPS};
 use super::spin::{CLIENT_BUDGET, Spin};
@@ -44,16 +45,19 @@ impl From<Ended> for CallError {
 
 /// What a call lets end its waits.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Patience {
+pub(crate) struct Patience<'a> {
     pub(crate) deadline: Option<Instant>,
     pub(crate) interruptible: bool,
+    /// Ends them as a handled signal would, whether or not those do.
+    pub(crate) abort: Option<&'a Abort>,
 }
 
-impl Patience {
+impl Patience<'_> {
     /// For questions to a control thread, which always answers.
     pub(crate) const ENDLESS: Self = Self {
         deadline: None,
         interruptible: false,
+        abort: None,
     };
 
     /// For questions that may be given up.
@@ -61,7 +65,13 @@ impl Patience {
         Self {
             deadline,
             interruptible: false,
+            abort: None,
         }
+    }
+
+    /// True if another thread wants the call to end.
+    pub(crate) fn is_aborted(&self) -> bool {
+        self.abort.is_some_and(Abort::is_fired)
     }
 }
 
@@ -71,7 +81,7 @@ pub(crate) fn wait(
     link: &ClientLink,
     index: usize,
     spin: &mut Spin,
-    patience: Patience,
+    patience: Patience<'_>,
     ready: impl Fn() -> bool,
     before_sleep: impl FnMut(),
 ) -> Result<(), Ended> {
@@ -85,7 +95,7 @@ pub(crate) fn wait(
 fn sleep(
     link: &ClientLink,
     index: usize,
-    patience: Patience,
+    patience: Patience<'_>,
     ready: &dyn Fn() -> bool,
     mut before_sleep: impl FnMut(),
 ) -> Result<(), Ended> {
@@ -118,6 +128,9 @@ fn sleep(
         if link.is_dead() {
             break Err(Ended::Dead);
         }
+        if patience.is_aborted() {
+            break Err(Ended::Interrupted);
+        }
         let notice = lane.notice().load(Ordering::Acquire);
         if notice != noticed {
             noticed = notice;
@@ -129,7 +142,7 @@ fn sleep(
             young = slept != Err(Errno::TIMEDOUT);
             slept
         } else if !link.leader.swap(true, Ordering::SeqCst) {
-            lead(link, index, left, ready)
+            lead(link, index, left, &|| ready() || patience.is_aborted())
         } else {
             nap(lane.tick(), tick, left.min(LONG))
         };
@@ -155,6 +168,8 @@ fn nap(word: &std::sync::atomic::AtomicU32, value: u32, time: Duration) -> Resul
 /// Watches the link's socket for everybody.
 fn lead(link: &ClientLink, index: usize, time: Duration, ready: &dyn Fn() -> bool) -> Result<(), Errno> {
     let lane = link.lane(index);
+    // There before anything is looked at: who wants to wake this thread changes that first, and then writes to this if it is there.
+    let bell = link.nudge();
     lane.sleep().store(POLLS, Ordering::SeqCst);
     fence(Ordering::SeqCst);
     let slept = if ready() {
@@ -162,17 +177,16 @@ fn lead(link: &ClientLink, index: usize, time: Duration, ready: &dyn Fn() -> boo
     } else {
         let on_socket = PollFd::new(&link.socket, PollFlags::IN | PollFlags::RDHUP);
         // Another thread may read the note that was to wake this one, and says so.
-        let nudge = link.nudge();
-        let time = if nudge.is_some() { time } else { time.min(TRUST) };
+        let time = if bell.is_some() { time } else { time.min(TRUST) };
         let mut polled = [
             on_socket,
-            PollFd::new(nudge.unwrap_or(&link.socket), PollFlags::IN),
+            PollFd::new(bell.unwrap_or(&link.socket), PollFlags::IN),
         ];
         let slept = rustix::event::poll(&mut polled, Some(&timespec(time)));
         let events = polled[0].revents();
-        if let Some(nudge) = nudge {
+        if let Some(bell) = bell {
             // Non-blocking.
-            let _ = rustix::io::read(nudge, &mut [0; 8]);
+            let _ = rustix::io::read(bell, &mut [0; 8]);
         }
         if slept.is_ok() && !events.is_empty() {
             link.receive();
@@ -196,6 +210,12 @@ fn appoint(link: &ClientLink) {
     if followers != 0 && !link.leader.load(Ordering::SeqCst) {
         nudge(link, followers.trailing_zeros() as usize);
     }
+}
+
+/// Wakes whoever waits on a lane to look around, also if it is the leader.
+pub(super) fn rouse(link: &ClientLink, index: usize) {
+    nudge(link, index);
+    link.wake_leader();
 }
 
 /// Wakes the sleeper of a lane to look around.

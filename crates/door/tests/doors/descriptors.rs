@@ -57,6 +57,7 @@ fn dr_041_more_than_1024_descriptors_are_too_many() {
         deadline: None,
         interruptible: false,
         results: true,
+        abort: None,
     };
     let mut sink = door::engine::VecSink::default();
     let failure = door::engine::call(echo.as_fd(), &request, &mut sink).unwrap_err();

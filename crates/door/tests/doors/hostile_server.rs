@@ -237,6 +237,7 @@ fn a_deadline_holds_while_descriptors_wait_for_room() {
                     deadline: Instant::now().checked_add(Duration::from_secs(1)),
                     interruptible: false,
                     results: true,
+                    abort: None,
                 };
                 let mut sink = door::engine::VecSink::default();
                 door::engine::call(door.as_fd(), &request, &mut sink)

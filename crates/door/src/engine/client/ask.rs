@@ -21,7 +21,7 @@ pub(super) fn ask(
     request: &Request,
     ours: &OwnedFd,
     theirs: OwnedFd,
-    patience: Patience,
+    patience: Patience<'_>,
 ) -> Result<(Answer, Vec<OwnedFd>), CallError> {
     let mut record = [0; Answer::BYTES];
     let received = exchange(fd, request, ours, theirs, patience, &mut record)?;
@@ -42,7 +42,7 @@ fn exchange(
     request: &Request,
     ours: &OwnedFd,
     theirs: OwnedFd,
-    patience: Patience,
+    patience: Patience<'_>,
     record: &mut [u8],
 ) -> Result<socket::Received, CallError> {
     loop {
@@ -77,8 +77,19 @@ fn exchange(
     }
 }
 
-pub(crate) fn wait_for(fd: BorrowedFd<'_>, events: PollFlags, patience: Patience) -> Result<(), CallError> {
-    let mut polled = [PollFd::new(&fd, events)];
+/// Waits until `fd` is ready.
+pub(crate) fn wait_for(
+    fd: BorrowedFd<'_>,
+    events: PollFlags,
+    patience: Patience<'_>,
+) -> Result<(), CallError> {
+    let mut polled = vec![PollFd::new(&fd, events)];
+    if let Some(abort) = patience.abort {
+        polled.push(PollFd::new(abort.bell()?, PollFlags::IN));
+        if abort.is_fired() {
+            return Err(CallError::Again);
+        }
+    }
     let left = patience
         .deadline
         .map(|deadline| deadline.saturating_duration_since(Instant::now()));
@@ -86,6 +97,7 @@ pub(crate) fn wait_for(fd: BorrowedFd<'_>, events: PollFlags, patience: Patience
     match rustix::event::poll(&mut polled, timeout.as_ref()) {
         Ok(0) => Err(CallError::TimedOut),
         Err(rustix::io::Errno::INTR) if patience.interruptible => Err(CallError::Again),
+        Ok(_) if patience.is_aborted() => Err(CallError::Again),
         Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
         Err(errno) => Err(errno.into()),
     }
@@ -113,7 +125,7 @@ pub(crate) fn path_changed(fd: BorrowedFd<'_>) -> Result<(), CallError> {
 }
 
 /// What the door behind `fd` says about itself. A dead one says no more than what the kernel remembers.
-pub(crate) fn info(fd: BorrowedFd<'_>, patience: Patience) -> io::Result<DoorInfo> {
+pub(crate) fn info(fd: BorrowedFd<'_>, patience: Patience<'_>) -> io::Result<DoorInfo> {
     if server_id_of(fd).is_none() {
         return Err(io::Error::from_raw_os_error(libc::EBADF));
     }
@@ -150,7 +162,7 @@ pub(crate) fn info(fd: BorrowedFd<'_>, patience: Patience) -> io::Result<DoorInf
 }
 
 /// What the door behind `fd` has been doing.
-pub(crate) fn statistics(fd: BorrowedFd<'_>, patience: Patience) -> io::Result<Statistics> {
+pub(crate) fn statistics(fd: BorrowedFd<'_>, patience: Patience<'_>) -> io::Result<Statistics> {
     let gone = || io::Error::from_raw_os_error(libc::EBADF);
     server_id_of(fd).ok_or_else(gone)?;
     if let Some(export) = own_door(fd) {

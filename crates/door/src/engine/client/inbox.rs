@@ -22,10 +22,8 @@ pub(crate) struct Parcel {
 impl ClientLink {
     /// Receives what is there. Challenges are answered; the rest waits for its lane. Anything unexpected ends the link.
     pub(crate) fn drain(&self) {
-        if self.receive()
-            && let Some(nudge) = self.nudge.get()
-        {
-            let _ = rustix::io::write(nudge, &1u64.to_ne_bytes());
+        if self.receive() {
+            self.wake_leader();
         }
     }
 

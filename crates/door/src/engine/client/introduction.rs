@@ -17,7 +17,7 @@ use crate::sys::memory::Shared;
 use crate::sys::{fork, socket};
 
 /// Makes a link to the server of the door `fd`.
-pub(super) fn hello(fd: BorrowedFd<'_>, patience: Patience) -> Result<(ClientLink, u64), CallError> {
+pub(super) fn hello(fd: BorrowedFd<'_>, patience: Patience<'_>) -> Result<(ClientLink, u64), CallError> {
     let (ours, theirs) = socket_pair()?;
     let number = socket::cookie(theirs.as_fd())?;
     let request = Request {
@@ -52,7 +52,11 @@ pub(super) fn hello(fd: BorrowedFd<'_>, patience: Patience) -> Result<(ClientLin
 }
 
 /// Makes the door `fd` known on `link`.
-pub(super) fn attach(fd: BorrowedFd<'_>, link: &ClientLink, patience: Patience) -> Result<u64, CallError> {
+pub(super) fn attach(
+    fd: BorrowedFd<'_>,
+    link: &ClientLink,
+    patience: Patience<'_>,
+) -> Result<u64, CallError> {
     let (ours, theirs) = socket_pair()?;
     let known = |pools: u64, (index, bell): (usize, &OnceLock<InternalFd>)| {
         pools | u64::from(bell.get().is_some()) << index

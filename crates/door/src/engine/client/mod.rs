@@ -90,4 +90,12 @@ impl ClientLink {
         }
         self.nudge.get()
     }
+
+    /// Gets the leader to look around, if there is one.
+    pub(crate) fn wake_leader(&self) {
+        if let Some(nudge) = self.nudge.get() {
+            // Non-blocking.
+            let _ = rustix::io::write(nudge, &1u64.to_ne_bytes());
+        }
+    }
 }

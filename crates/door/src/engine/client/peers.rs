@@ -32,7 +32,7 @@ static PEERS: PerProcess<Mutex<HashMap<ServerName, Arc<Peer>>>> = PerProcess::ne
 pub(crate) fn lane_to(
     fd: BorrowedFd<'_>,
     target: &Target,
-    patience: Patience,
+    patience: Patience<'_>,
 ) -> Result<(Taken, u64), CallError> {
     let wanted = target.route.link();
     if wanted != 0
@@ -47,7 +47,11 @@ pub(crate) fn lane_to(
 }
 
 #[cold]
-fn slow_lane_to(fd: BorrowedFd<'_>, target: &Target, patience: Patience) -> Result<(Taken, u64), CallError> {
+fn slow_lane_to(
+    fd: BorrowedFd<'_>,
+    target: &Target,
+    patience: Patience<'_>,
+) -> Result<(Taken, u64), CallError> {
     let peers = PEERS.get_or_make(|| Mutex::new(HashMap::new()));
     let peer = Arc::clone(lock(peers).entry(target.server).or_default());
     // No lock is held while a server is waited for. Two threads may make a link each; both will be used.
