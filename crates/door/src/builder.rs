@@ -11,7 +11,7 @@ use crate::info::{Attributes, Limits};
 use crate::invocation::Invocation;
 use crate::reply::Reply;
 use crate::threads::Threads;
-use crate::workers::{self, Crew};
+use crate::workers::{self, Crew, ThreadSource};
 
 /// What runs for each invocation.
 pub(crate) struct Procedure {
@@ -51,6 +51,8 @@ pub struct Builder {
     refuse_descriptors: bool,
     unreferenced: Unreferenced,
     threads: Option<Threads>,
+    /// Where those threads come from, if not from here.
+    source: Option<Arc<dyn ThreadSource>>,
 }
 
 impl fmt::Debug for Builder {
@@ -70,6 +72,7 @@ impl Builder {
             refuse_descriptors: true,
             unreferenced: Unreferenced::default(),
             threads: None,
+            source: None,
         }
     }
 
@@ -102,6 +105,14 @@ impl Builder {
     /// They end after the door has been revoked.
     pub fn threads(mut self, threads: Threads) -> Self {
         self.threads = Some(threads);
+        self
+    }
+
+    /// Threads of somebody else's; `most` of them, if nobody says how many.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn threads_of(mut self, source: Arc<dyn ThreadSource>, most: usize) -> Self {
+        self.threads.get_or_insert_with(|| Threads::up_to(most));
+        self.source = Some(source);
         self
     }
 
@@ -158,9 +169,9 @@ impl Builder {
             limits: self.limits,
             procedure: Some(Arc::new(procedure)),
         })?;
-        let mut door = Door::new(fd, gate);
+        let mut door = Door::new(fd, Arc::clone(&gate));
         match self.threads {
-            Some(threads) => door.set_crew(Crew::private(door.pool()?, threads)?),
+            Some(threads) => door.set_crew(Crew::private(door.pool()?, threads, self.source, &gate)?),
             None => workers::ensure_process_crew()?,
         }
         Ok(door)

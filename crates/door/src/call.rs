@@ -1,5 +1,6 @@
 //! A call in the making, and what came of it.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::io;
 use std::mem::MaybeUninit;
@@ -35,9 +36,9 @@ use crate::small::{SMALL_BYTES, SmallBytes};
 #[derive(Debug)]
 #[must_use = "a call is made by `DoorHandle::call_with`"]
 pub struct Call<'a> {
-    pub(crate) argument: &'a [u8],
+    argument: Cow<'a, [u8]>,
     descriptors: Vec<Passed<'a>>,
-    pub(crate) deadline: Option<Instant>,
+    deadline: Option<Instant>,
     max_reply: usize,
     interruptible: bool,
     wants_reply: bool,
@@ -46,6 +47,9 @@ pub struct Call<'a> {
 #[derive(Debug)]
 enum Passed<'a> {
     Lent(BorrowedFd<'a>),
+    /// A duplicate of one that was lent.
+    #[cfg(feature = "tokio")]
+    Copied(OwnedFd),
     Given(OwnedFd),
 }
 
@@ -53,6 +57,8 @@ impl AsFd for Passed<'_> {
     fn as_fd(&self) -> BorrowedFd<'_> {
         match self {
             Self::Lent(fd) => fd.as_fd(),
+            #[cfg(feature = "tokio")]
+            Self::Copied(fd) => fd.as_fd(),
             Self::Given(fd) => fd.as_fd(),
         }
     }
@@ -62,7 +68,7 @@ impl<'a> Call<'a> {
     /// A call with `argument`, no descriptors and no deadline.
     pub fn new(argument: &'a [u8]) -> Self {
         Self {
-            argument,
+            argument: Cow::Borrowed(argument),
             descriptors: Vec::new(),
             deadline: None,
             max_reply: usize::MAX,
@@ -121,7 +127,7 @@ impl<'a> Call<'a> {
 
     pub(crate) fn request<'r>(&'r self, descriptors: &'r [BorrowedFd<'r>]) -> CallRequest<'r> {
         CallRequest {
-            data: self.argument.into(),
+            data: (*self.argument).into(),
             descriptors,
             deadline: self.deadline,
             interruptible: self.interruptible,
@@ -140,11 +146,51 @@ impl<'a> Call<'a> {
         }
     }
 
+    /// The same call without anything borrowed, for another thread to make: the argument is copied, what is lent is duplicated.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn into_owned(self) -> Result<Call<'static>, FailedCall> {
+        let copy = |passed: &Passed<'_>| match passed {
+            Passed::Lent(fd) => fd.try_clone_to_owned().map(Some),
+            Passed::Copied(_) | Passed::Given(_) => Ok(None),
+        };
+        let copies: io::Result<Vec<_>> = self.descriptors.iter().map(copy).collect();
+        let copies = match copies {
+            Ok(copies) => copies,
+            Err(error) => return Err(self.failed_early(error)),
+        };
+        let own = |(passed, copy): (Passed<'_>, Option<OwnedFd>)| match (passed, copy) {
+            (Passed::Given(fd), _) => Some(Passed::Given(fd)),
+            (_, Some(fd)) | (Passed::Copied(fd), _) => Some(Passed::Copied(fd)),
+            (Passed::Lent(_), None) => None,
+        };
+        Ok(Call {
+            argument: Cow::Owned(self.argument.into_owned()),
+            descriptors: self.descriptors.into_iter().zip(copies).filter_map(own).collect(),
+            deadline: self.deadline,
+            max_reply: self.max_reply,
+            interruptible: self.interruptible,
+            wants_reply: self.wants_reply,
+        })
+    }
+
+    /// Nothing of the call has been done.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn failed_early(self, error: io::Error) -> FailedCall {
+        let error = match error.raw_os_error() {
+            Some(libc::EMFILE) => CallError::OutOfDescriptors,
+            _ => CallError::Os(error),
+        };
+        self.failed(crate::engine::CallFailure {
+            error,
+            consumed: false,
+        })
+    }
+
     /// The call has failed.
     pub(crate) fn failed(self, failure: crate::engine::CallFailure) -> FailedCall {
         let given = |passed| match passed {
             Passed::Given(fd) => Some(fd),
-            Passed::Lent(_) => None,
+            _ => None,
         };
         FailedCall {
             returned: if failure.consumed {

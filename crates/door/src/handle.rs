@@ -4,6 +4,8 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
+#[cfg(feature = "tokio")]
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use crate::call::{Answer, Call, FailedCall, SliceSink};
@@ -20,9 +22,34 @@ use crate::statistics::Statistics;
 pub struct DoorHandle {
     fd: OwnedFd,
     target: Arc<Target>,
+    /// A duplicate for threads that may use it longer than the handle lives; made when it is needed.
+    #[cfg(feature = "tokio")]
+    shared: OnceLock<Arc<OwnedFd>>,
 }
 
 impl DoorHandle {
+    fn new(fd: OwnedFd, target: Arc<Target>) -> Self {
+        Self {
+            fd,
+            target,
+            #[cfg(feature = "tokio")]
+            shared: OnceLock::new(),
+        }
+    }
+
+    /// What another thread needs to call the door, for as long as it takes.
+    #[cfg(feature = "tokio")]
+    pub(crate) fn shared(&self) -> io::Result<(Arc<OwnedFd>, Arc<Target>)> {
+        let fd = match self.shared.get() {
+            Some(fd) => fd,
+            None => {
+                let fd = Arc::new(self.fd.try_clone()?);
+                self.shared.get_or_init(|| fd)
+            }
+        };
+        Ok((Arc::clone(fd), Arc::clone(&self.target)))
+    }
+
     /// Opens the door attached at `path`.
     ///
     /// # Errors
@@ -38,10 +65,7 @@ impl DoorHandle {
     /// Gives the descriptor back if it is not a door.
     pub fn from_fd(fd: OwnedFd) -> Result<Self, NotADoor> {
         match Target::of(fd.as_fd()) {
-            Ok(target) => Ok(Self {
-                fd,
-                target: Arc::new(target),
-            }),
+            Ok(target) => Ok(Self::new(fd, Arc::new(target))),
             Err(_) => Err(NotADoor(fd)),
         }
     }
@@ -51,10 +75,7 @@ impl DoorHandle {
     /// # Errors
     /// Those of `dup(2)`.
     pub fn try_clone(&self) -> io::Result<Self> {
-        Ok(Self {
-            fd: self.fd.try_clone()?,
-            target: Arc::clone(&self.target),
-        })
+        Ok(Self::new(self.fd.try_clone()?, Arc::clone(&self.target)))
     }
 
     /// Runs the door's procedure on `argument` and waits for its answer. Signals do not end the wait.

@@ -37,6 +37,12 @@
 //! - A small call allocates nothing on either side. See [`DoorHandle::call_reusing`], [`Invocation::buffer`] and
 //!   [`Invocation::reply`] for large ones.
 //!
+//! # async
+//!
+//! With the feature `tokio`, `DoorHandle::call_async` makes a call that is awaited, under any runtime: dropping the future gives it up.
+//! `Builder::create_async` serves a door by an asynchronous procedure on the blocking pool of a tokio runtime, and `Builder::runtime`
+//! by a plain one.
+//!
 //! # fork
 //!
 //! A forked child keeps the door descriptors it inherits, as a client: a [`DoorHandle`] goes on working. Its parent's doors stay its
@@ -46,9 +52,11 @@
 //!
 //! # What it is not
 //!
-//! Not a message queue, not asynchronous, and not for other machines. It needs Linux 5.9; credentials are checked best from 6.13.
+//! Not a message queue, and not for other machines. It needs Linux 5.9; credentials are checked best from 6.13.
 #![deny(unsafe_code)]
 
+#[cfg(feature = "tokio")]
+mod awaited;
 mod builder;
 mod call;
 mod descriptor;
@@ -59,11 +67,15 @@ mod handle;
 mod info;
 mod invocation;
 mod reply;
+#[cfg(feature = "tokio")]
+mod runtime;
 mod small;
 mod statistics;
 mod sync;
 mod sys;
 mod threads;
+#[cfg(feature = "tokio")]
+mod waiters;
 mod workers;
 
 #[doc(hidden)]

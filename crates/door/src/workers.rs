@@ -1,5 +1,6 @@
 //! Server threads of the Rust interface: the engine claims, these loops run the closures.
 
+use std::fmt::Debug;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -8,16 +9,48 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::builder::Procedure;
 use crate::engine::{self, Claimed, Pool, ServerThread};
+use crate::gate::Gate;
 use crate::invocation::Invocation;
 use crate::sys::fork::PerProcess;
 use crate::sys::process;
 use crate::threads::Threads;
+
+/// Where threads of a crew come from.
+pub(crate) trait ThreadSource: Debug + Send + Sync {
+    /// The private pool that is to be served, and the gate of its door.
+    fn open(&self, _pool: &Arc<Pool>, _gate: &Arc<Gate>) {}
+
+    /// Starts a thread.
+    ///
+    /// # Errors
+    /// `EAGAIN`; `body` has been dropped then.
+    fn start(&self, threads: &Threads, body: Box<dyn FnOnce() + Send>) -> io::Result<()>;
+
+    /// True if a thread that was started begins by itself, so that it can be waited for.
+    fn is_prompt(&self) -> bool {
+        true
+    }
+
+    /// The last thread has left.
+    fn close(&self) {}
+}
+
+/// Threads of this crate's own.
+#[derive(Debug)]
+struct OwnThreads;
+
+impl ThreadSource for OwnThreads {
+    fn start(&self, threads: &Threads, body: Box<dyn FnOnce() + Send>) -> io::Result<()> {
+        process::build_without_signals(threads.builder(), body)
+    }
+}
 
 /// Threads that serve one pool.
 #[derive(Debug)]
 pub(crate) struct Crew {
     /// `None`: the pool of the process.
     pool: Option<Arc<Pool>>,
+    source: Arc<dyn ThreadSource>,
     threads: Mutex<Threads>,
     /// Threads there are, or are being started.
     count: AtomicUsize,
@@ -27,7 +60,7 @@ pub(crate) struct Crew {
 static PROCESS_CREW: PerProcess<Arc<Crew>> = PerProcess::new();
 
 fn process_crew() -> &'static Arc<Crew> {
-    PROCESS_CREW.get_or_make(|| Arc::new(Crew::new(None, Threads::default())))
+    PROCESS_CREW.get_or_make(|| Arc::new(Crew::new(None, Threads::default(), Arc::new(OwnThreads))))
 }
 
 /// Starts the threads of the process pool, once.
@@ -46,17 +79,25 @@ pub(crate) fn set_process_threads(threads: Threads) -> io::Result<()> {
 }
 
 impl Crew {
-    fn new(pool: Option<Arc<Pool>>, threads: Threads) -> Self {
+    fn new(pool: Option<Arc<Pool>>, threads: Threads, source: Arc<dyn ThreadSource>) -> Self {
         Self {
             pool,
+            source,
             threads: Mutex::new(threads),
             count: AtomicUsize::new(0),
         }
     }
 
     /// Starts the threads of a private pool: all of those it begins with, or none.
-    pub(crate) fn private(pool: Arc<Pool>, threads: Threads) -> io::Result<Arc<Self>> {
-        let crew = Arc::new(Self::new(Some(pool), threads));
+    pub(crate) fn private(
+        pool: Arc<Pool>,
+        threads: Threads,
+        source: Option<Arc<dyn ThreadSource>>,
+        gate: &Arc<Gate>,
+    ) -> io::Result<Arc<Self>> {
+        let source = source.unwrap_or_else(|| Arc::new(OwnThreads));
+        source.open(&pool, gate);
+        let crew = Arc::new(Self::new(Some(pool), threads, source));
         crew.start().inspect_err(|_| crew.dismiss())?;
         Ok(crew)
     }
@@ -75,7 +116,11 @@ impl Crew {
     fn start(self: &Arc<Self>) -> io::Result<()> {
         let threads = self.threads().clone();
         let (ready, parked) = channel();
-        while self.add(threads.first, Some(ready.clone()))? {}
+        let ready = self.source.is_prompt().then_some(ready);
+        // A thread may have ended before the next one begins.
+        for _ in 0..threads.first {
+            self.add(threads.first, ready.clone())?;
+        }
         drop(ready);
         // Ends when each of them has said that it serves.
         parked.into_iter().for_each(drop);
@@ -92,27 +137,11 @@ impl Crew {
         {
             return Ok(false);
         }
-        let builder = self.threads().builder();
-        let crew = Arc::clone(self);
-        process::build_without_signals(builder, move || crew.serve(ready)).inspect_err(|_| self.leave())?;
+        let member = Member(Arc::clone(self));
+        let threads = self.threads().clone();
+        self.source
+            .start(&threads, Box::new(move || member.serve(ready)))?;
         Ok(true)
-    }
-
-    fn leave(&self) {
-        let last = self.count.fetch_sub(1, Ordering::AcqRel) == 1;
-        if last && let Some(pool) = &self.pool {
-            // Without epoll's help the callers of a revoked door would wait; there is nobody to tell.
-            let _ = engine::retire(pool);
-        }
-    }
-
-    /// What each thread does. A panic that got past the procedure's own net costs the call, never the thread.
-    fn serve(self: Arc<Self>, mut ready: Option<Sender<()>>) {
-        while let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.take_invocations(ready.take()))) {
-            // It may be dropping this very value that panics.
-            std::mem::forget(panic);
-        }
-        self.leave();
     }
 
     fn take_invocations(self: &Arc<Self>, ready: Option<Sender<()>>) {
@@ -131,6 +160,30 @@ impl Crew {
             if run(&mut claimed, &mut spare) {
                 thread.retire(claimed);
             }
+        }
+    }
+}
+
+/// A thread of a crew, from when it is counted until it has ended, or was never begun.
+struct Member(Arc<Crew>);
+
+impl Member {
+    /// What each thread does. A panic that got past the procedure's own net costs the call, never the thread.
+    fn serve(self, mut ready: Option<Sender<()>>) {
+        while let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.0.take_invocations(ready.take()))) {
+            // It may be dropping this very value that panics.
+            std::mem::forget(panic);
+        }
+    }
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        let last = self.0.count.fetch_sub(1, Ordering::AcqRel) == 1;
+        if last && let Some(pool) = &self.0.pool {
+            // Without epoll's help the callers of a revoked door would wait; there is nobody to tell.
+            let _ = engine::retire(pool);
+            self.0.source.close();
         }
     }
 }

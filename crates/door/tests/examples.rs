@@ -77,3 +77,10 @@ fn private_pool() {
     let expected = "client: quick: at once\nclient: slow: busy\nclient: slow: at last\n";
     run("private_pool", |said, _| assert_eq!(said, expected));
 }
+
+#[test]
+fn asynchronous() {
+    let expected = "client: soft, done\nclient: hard, done\nclient: since just now\n\
+                    client: the deadline passed before the server answered\nserver: one caller gave up\n";
+    run("async", |said, _| assert_eq!(said, expected));
+}

@@ -36,20 +36,36 @@ pub(crate) fn build_without_signals(
     thread: std::thread::Builder,
     body: impl FnOnce() + Send + 'static,
 ) -> io::Result<()> {
+    let table = super::table::here();
+    // A new thread inherits the mask.
+    let spawned = without_signals(|| {
+        thread.spawn(move || {
+            super::table::inherit(table);
+            body();
+        })
+    });
+    spawned.map(drop)
+}
+
+/// Runs `body` with every signal blocked for this thread.
+pub(crate) fn without_signals<T>(body: impl FnOnce() -> T) -> T {
+    /// Puts the mask of before back, also when `body` panics.
+    struct Mask(libc::sigset_t);
+    impl Drop for Mask {
+        fn drop(&mut self) {
+            // SAFETY: the set was filled by the system.
+            unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, &raw const self.0, std::ptr::null_mut()) };
+        }
+    }
     let mut all = MaybeUninit::<libc::sigset_t>::uninit();
     let mut before = MaybeUninit::<libc::sigset_t>::uninit();
     // SAFETY: fills the set it is given.
     unsafe { libc::sigfillset(all.as_mut_ptr()) };
-    // SAFETY: `all` was filled, `before` has room. A new thread inherits the mask.
+    // SAFETY: `all` was filled, `before` has room.
     unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, all.as_ptr(), before.as_mut_ptr()) };
-    let table = super::table::here();
-    let spawned = thread.spawn(move || {
-        super::table::inherit(table);
-        body();
-    });
-    // SAFETY: `before` was filled by the call above.
-    unsafe { libc::pthread_sigmask(libc::SIG_SETMASK, before.as_ptr(), std::ptr::null_mut()) };
-    spawned.map(drop)
+    // SAFETY: filled by the call above, which only fails for an unknown first argument.
+    let _before = Mask(unsafe { before.assume_init() });
+    body()
 }
 
 /// Real and effective ids of a process.

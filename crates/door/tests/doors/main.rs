@@ -6,6 +6,7 @@
 )]
 
 mod answers;
+mod awaited;
 mod calls;
 mod descriptors;
 mod failures;
@@ -17,6 +18,7 @@ mod paths;
 mod pools;
 mod program;
 mod programs;
+mod runtime;
 mod scale;
 mod starvation;
 mod statistics;

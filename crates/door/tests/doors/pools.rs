@@ -5,7 +5,7 @@ use std::sync::{Arc, Barrier, Mutex};
 
 use door::{CallError, Door, DoorHandle, Reply, Threads};
 
-use crate::support::{call, listen};
+use crate::support::{call, listen, threads_named};
 
 fn name_of_this_thread() -> Vec<u8> {
     std::thread::current()
@@ -13,17 +13,6 @@ fn name_of_this_thread() -> Vec<u8> {
         .unwrap_or_default()
         .as_bytes()
         .to_vec()
-}
-
-/// How many threads of this process have this name.
-fn threads_named(name: &str) -> usize {
-    let named = |entry: std::io::Result<std::fs::DirEntry>| {
-        std::fs::read_to_string(entry.unwrap().path().join("comm")).is_ok_and(|comm| comm.trim_end() == name)
-    };
-    std::fs::read_dir("/proc/self/task")
-        .unwrap()
-        .filter_map(|entry| named(entry).then_some(()))
-        .count()
 }
 
 #[test]

@@ -225,6 +225,17 @@ impl Counter {
     }
 }
 
+/// How many threads of this process have this name.
+pub(crate) fn threads_named(name: &str) -> usize {
+    let named = |entry: std::io::Result<std::fs::DirEntry>| {
+        std::fs::read_to_string(entry.unwrap().path().join("comm")).is_ok_and(|comm| comm.trim_end() == name)
+    };
+    std::fs::read_dir("/proc/self/task")
+        .unwrap()
+        .filter_map(|entry| named(entry).then_some(()))
+        .count()
+}
+
 /// A door that counts its unreferenced invocations.
 pub(crate) fn counting_door() -> (Door, Counter) {
     let seen = Counter::default();
@@ -261,6 +272,8 @@ pub(crate) fn role() {
         "serve_alone" => crate::starvation::serve_alone(&directory),
         "stand_still" => crate::failures::stand_still(&directory),
         "visit" => crate::hostile_server::visit(&directory),
+        "meet" => crate::awaited::meet(&directory),
+        "await_and_drop" => crate::awaited::await_and_drop(&directory),
         "starve" => crate::descriptors::starve(&directory),
         other => panic!("no role {other}"),
     }
