@@ -76,6 +76,13 @@ impl Server {
         Self { child, said }
     }
 
+    /// The next line it says.
+    pub(crate) fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.said.read_line(&mut line).expect("its output can be read");
+        line
+    }
+
     /// Waits until it ends by itself.
     pub(crate) fn wait(&mut self) -> (std::process::ExitStatus, String) {
         let mut rest = String::new();
