@@ -16,6 +16,7 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
 use super::client;
+use super::control::turn_away;
 use super::internal::InternalFd;
 use super::object::DoorObject;
 use super::server::{self, mark_as_door, own_door, server_id_of, socket_pair};
@@ -74,18 +75,23 @@ impl Listener {
     }
 
     /// The next that has opened the path. One for whom there is no descriptor is turned away: it would come again for ever.
-    pub(crate) fn accept(&self) -> Option<OwnedFd> {
+    ///
+    /// # Errors
+    /// `EMFILE`, `ENFILE`: not even that is possible now.
+    pub(crate) fn accept(&self) -> Result<Option<OwnedFd>, Errno> {
         loop {
             match rustix::net::accept_with(self.socket(), SocketFlags::CLOEXEC) {
-                Ok(socket) => return Some(socket),
+                Ok(socket) => return Ok(Some(socket)),
                 Err(Errno::INTR | Errno::CONNABORTED) => {}
-                Err(Errno::MFILE | Errno::NFILE) => {
+                Err(errno @ (Errno::MFILE | Errno::NFILE)) => {
                     let mut spare = super::object::lock(&self.spare);
-                    spare.take()?;
-                    drop(rustix::net::accept_with(self.socket(), SocketFlags::CLOEXEC));
+                    drop(spare.take().or_else(null_file).ok_or(errno)?);
+                    if let Ok(socket) = rustix::net::accept_with(self.socket(), SocketFlags::CLOEXEC) {
+                        turn_away(&socket, &self.door, libc::EMFILE);
+                    }
                     *spare = null_file();
                 }
-                Err(_) => return None,
+                Err(_) => return Ok(None),
             }
         }
     }

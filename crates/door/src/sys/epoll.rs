@@ -8,6 +8,11 @@ use rustix::io::Errno;
 
 /// Waits for events: for ever, or only takes what is there.
 pub(crate) fn wait(epoll: impl AsFd, events: &mut [Event], forever: bool) -> Result<usize, Errno> {
+    wait_for(epoll, events, if forever { -1 } else { 0 })
+}
+
+/// Waits for events for so many milliseconds, or for ever if that is less than 0.
+pub(crate) fn wait_for(epoll: impl AsFd, events: &mut [Event], milliseconds: i32) -> Result<usize, Errno> {
     let room = i32::try_from(events.len()).unwrap_or(i32::MAX);
     let no_mask: *const libc::sigset_t = std::ptr::null();
     // SAFETY: `events` has that much room, and rustix's `Event` is the kernel's `struct epoll_event`.
@@ -17,7 +22,7 @@ pub(crate) fn wait(epoll: impl AsFd, events: &mut [Event], forever: bool) -> Res
             epoll.as_fd().as_raw_fd(),
             events.as_mut_ptr(),
             room,
-            if forever { -1 } else { 0 },
+            milliseconds,
             no_mask,
             size_of::<u64>(),
         )

@@ -1,5 +1,7 @@
 //! Forked children.
 
+use std::io::Write;
+
 use door::{Door, DoorHandle, Reply};
 
 use crate::support::{Server, call};
@@ -10,7 +12,12 @@ pub(crate) fn in_child(body: impl FnOnce() -> bool) -> bool {
     let pid = unsafe { libc::fork() };
     assert!(pid >= 0);
     if pid == 0 {
-        let well = std::panic::catch_unwind(std::panic::AssertUnwindSafe(body)).unwrap_or(false);
+        let well = std::panic::catch_unwind(std::panic::AssertUnwindSafe(body)).unwrap_or_else(|panic| {
+            // What is printed in this child is kept for a test that the parent runs.
+            let said = panic.downcast_ref::<String>().map_or("", String::as_str);
+            let _ = std::io::stderr().write_all(format!("in a child: {said}\n").as_bytes());
+            false
+        });
         // SAFETY: ends the child.
         unsafe { libc::_exit(i32::from(!well)) };
     }

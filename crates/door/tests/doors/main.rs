@@ -9,6 +9,7 @@ mod answers;
 mod awaited;
 mod calls;
 mod descriptors;
+mod exhaustion;
 mod failures;
 mod fork;
 mod hostile;

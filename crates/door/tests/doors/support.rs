@@ -35,13 +35,14 @@ impl Process {
 
     /// Reads what the process says until it says `word`; returns the rest of that line.
     pub(crate) fn wait_for(&mut self, word: &str) -> String {
-        let mut line = String::new();
+        let mut said = String::new();
         loop {
-            line.clear();
-            assert_ne!(
-                self.said.read_line(&mut line).unwrap(),
-                0,
-                "the process ended before it said {word:?}"
+            let before = said.len();
+            self.said.read_line(&mut said).unwrap();
+            let line = &said[before..];
+            assert!(
+                !line.is_empty(),
+                "the process ended before it said {word:?}: {said}"
             );
             if let Some(rest) = line.trim_end().strip_prefix(word) {
                 return rest.trim().to_owned();
@@ -260,6 +261,10 @@ pub(crate) fn role() {
             serve(&directory);
         }
         "many_doors" => crate::scale::many_doors(&directory),
+        "flood" => crate::exhaustion::flood(&directory),
+        "little_memory" => crate::exhaustion::little_memory(&directory),
+        "few_threads" => crate::exhaustion::few_threads(&directory),
+        "cramped" => crate::exhaustion::cramped(&directory),
         "visitors" => crate::scale::visitors(&directory),
         "crowd" => crate::scale::crowd(&directory),
         "hold" => crate::unreferenced::hold(&directory),
@@ -442,7 +447,11 @@ fn serve(directory: &Path) {
     add(
         "lend",
         open()
-            .create(move |_| Reply::empty().give(lent.lend().unwrap()))
+            // Without a descriptor for want of room.
+            .create(move |_| match lent.lend() {
+                Ok(lent) => Reply::empty().give(lent),
+                Err(_) => Reply::empty(),
+            })
             .unwrap(),
     );
     add(
@@ -501,6 +510,6 @@ fn serve(directory: &Path) {
     );
 
     say("ready");
-    // Ends with its parent, or when told.
-    listen();
+    // Ends with its parent, or when told nothing.
+    crate::exhaustion::obey();
 }

@@ -2,9 +2,10 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
+use rustix::net::RecvFlags;
 
 use crate::engine::server::{own_door, server_id_of, socket_pair};
 use crate::engine::wait::{Patience, timespec};
@@ -31,8 +32,7 @@ pub(super) fn ask(
     let answer = answer.ok_or_else(|| io::Error::from(io::ErrorKind::InvalidData))?;
     match answer.error {
         0 => Ok((answer, received.fds)),
-        error if error.cast_signed() == libc::EAGAIN => Err(CallError::Again),
-        error => Err(io::Error::from_raw_os_error(error.cast_signed()).into()),
+        error => Err(error_of(error)),
     }
 }
 
@@ -55,7 +55,7 @@ fn exchange(
             Err(error) => {
                 return Err(match error.raw_os_error() {
                     Some(libc::EPIPE | libc::ECONNRESET | libc::ENOTCONN | libc::ECONNREFUSED) => {
-                        CallError::Revoked
+                        turned_away(fd).unwrap_or(CallError::Revoked)
                     }
                     Some(libc::ETOOMANYREFS) => CallError::OutOfDescriptors,
                     _ => CallError::Os(error),
@@ -66,14 +66,47 @@ fn exchange(
     drop(theirs);
     loop {
         match socket::receive(ours.as_fd(), record) {
-            Ok(received) if received.len == 0 => return Err(CallError::Revoked),
+            Ok(received) if received.len == 0 => return Err(closed(fd)),
             Ok(received) => return Ok(received),
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 wait_for(ours.as_fd(), PollFlags::IN, patience)?;
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(_) => return Err(CallError::Revoked),
+            Err(_) => return Err(closed(fd)),
         }
+    }
+}
+
+/// Why the server of the door `fd` closed a socket without an answer: it is gone, or had no room for the socket.
+fn closed(fd: BorrowedFd<'_>) -> CallError {
+    // A process that ends may close the one a moment before the other.
+    let patience = Patience::until(Instant::now().checked_add(Duration::from_millis(100)));
+    match turned_away(fd) {
+        Some(error) => error,
+        None if wait_for(fd, PollFlags::RDHUP, patience).is_ok() => CallError::Revoked,
+        None => CallError::OutOfDescriptors,
+    }
+}
+
+/// What the server left behind on a descriptor it could not keep: the one record that ever travels this way. It stays, for everybody who
+/// shares the descriptor.
+fn turned_away(fd: BorrowedFd<'_>) -> Option<CallError> {
+    let mut record = [0; Answer::BYTES];
+    let flags = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+    let mut peek = || rustix::net::recv(fd, &mut record, flags);
+    // That the server did not read what was sent is told first, once.
+    let (len, _) = peek().or_else(|_| peek()).ok()?;
+    let answer = (len == Answer::BYTES)
+        .then(|| Answer::decode(&record))
+        .flatten()?;
+    (answer.error != 0).then(|| error_of(answer.error))
+}
+
+fn error_of(answer: u32) -> CallError {
+    match answer.cast_signed() {
+        libc::EAGAIN => CallError::Again,
+        libc::EMFILE => CallError::OutOfDescriptors,
+        error => io::Error::from_raw_os_error(error).into(),
     }
 }
 

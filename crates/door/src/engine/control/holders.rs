@@ -11,7 +11,7 @@ use rustix::event::epoll;
 use super::{Control, Source};
 use crate::engine::layout::LANES;
 use crate::engine::link::ServerLink;
-use crate::engine::object::{Export, Reference, lock};
+use crate::engine::object::{DoorObject, Export, Reference, lock};
 use crate::engine::path::Listener;
 use crate::engine::thread::cancel_running;
 use crate::engine::undertaker;
@@ -100,14 +100,24 @@ impl Control {
     }
 
     /// Takes in everybody who has opened the path. The path itself is not gone.
-    pub(super) fn accept(&self, listener: &Listener) -> bool {
-        while let Some(socket) = listener.accept() {
+    pub(super) fn accept(&self, key: u64, listener: &Listener) -> bool {
+        loop {
+            let socket = match listener.accept() {
+                Ok(Some(socket)) => socket,
+                Ok(None) => return false,
+                Err(_) => {
+                    self.ignore(key, listener);
+                    return false;
+                }
+            };
             let Ok(user) = socket::peer_ids(socket.as_fd()).map(|ids| ids.uid) else {
                 continue;
             };
             let mut state = lock(&self.server.state);
             let opens = state.opens_of.entry(user).or_default();
             if user != 0 && *opens >= self.server.quota.opens {
+                drop(state);
+                turn_away(&socket, &listener.door, libc::EAGAIN);
                 continue;
             }
             *opens += 1;
@@ -121,7 +131,25 @@ impl Control {
                 self.forget(&export, Some(user));
             }
         }
-        false
+    }
+
+    /// Who has opened the path can neither be taken in nor turned away now, and would be announced over and over.
+    fn ignore(&self, key: u64, listener: &Listener) {
+        let data = epoll::EventData::new_u64(key);
+        if epoll::modify(&self.epoll, listener.socket(), data, epoll::EventFlags::empty()).is_ok() {
+            self.unheard.borrow_mut().push(key);
+        }
+    }
+
+    /// Watches again what was not watched for a while.
+    pub(super) fn hear_again(&self) {
+        for key in self.unheard.take() {
+            let source = lock(&self.server.state).sources.get(&key).cloned();
+            if let Some(Source::Listener(listener)) = source {
+                let data = epoll::EventData::new_u64(key);
+                let _ = epoll::modify(&self.epoll, listener.socket(), data, epoll::EventFlags::IN);
+            }
+        }
     }
 
     /// Deals with one record from a holder of a door. What is not as it must be is closed without an answer.
@@ -256,6 +284,19 @@ impl Control {
         sent.extend(bell);
         Ok((link, sent))
     }
+}
+
+/// Tells somebody who has opened a path why the descriptor is closed at once. See the client's `turned_away`.
+pub(in crate::engine) fn turn_away(socket: &OwnedFd, door: &DoorObject, errno: i32) {
+    let answer = Answer {
+        error: errno.unsigned_abs(),
+        pool: 0,
+        handle: 0,
+        token: [0; 16],
+        info: door.info(false),
+    };
+    // Its queue is empty: there is room.
+    let _ = reply(socket, &answer, &[]);
 }
 
 fn less_by_one(counts: &mut HashMap<u32, usize>, user: u32) {

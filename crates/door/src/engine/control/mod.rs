@@ -5,6 +5,7 @@
 
 mod holders;
 
+use std::cell::RefCell;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::Ordering;
@@ -25,6 +26,8 @@ use crate::sys::process;
 use crate::sys::socket;
 use crate::sys::table;
 
+pub(super) use holders::turn_away;
+
 /// Something the control thread watches.
 #[derive(Clone)]
 pub(super) enum Source {
@@ -40,8 +43,12 @@ struct Control {
     epoll: InternalFd,
     /// This thread's end of the channel.
     channel: Arc<InternalFd>,
+    /// Listeners for whose callers there is no descriptor at all: not watched for a while.
+    unheard: RefCell<Vec<u64>>,
 }
 
+/// How long a listener is not watched once there was no descriptor for its caller, not even one to say so.
+const DEAF_MS: i32 = 100;
 /// Epoll data of the channel; sources have keys from 1 on.
 const CHANNEL: u64 = 0;
 
@@ -75,6 +82,7 @@ impl Control {
             server,
             epoll,
             channel,
+            unheard: RefCell::default(),
         };
         control.watch(control.channel.as_fd(), CHANNEL, epoll::EventFlags::IN)?;
         Ok(control)
@@ -96,7 +104,16 @@ impl Control {
         };
         let mut events = [blank; 32];
         loop {
-            let count = match crate::sys::epoll::wait(&self.epoll, &mut events, true) {
+            let timeout = if self.unheard.borrow().is_empty() {
+                -1
+            } else {
+                DEAF_MS
+            };
+            let count = match crate::sys::epoll::wait_for(&self.epoll, &mut events, timeout) {
+                Ok(0) => {
+                    self.hear_again();
+                    0
+                }
                 Ok(count) => count,
                 Err(rustix::io::Errno::INTR) => continue,
                 // The application has closed our descriptors: nothing can be watched any more.
@@ -112,7 +129,7 @@ impl Control {
                 let gone = match &source {
                     Some(Source::Export(export, _)) => self.serve_export(export, flags),
                     Some(Source::Link(link)) => self.drop_link(key, link),
-                    Some(Source::Listener(listener)) => self.accept(listener),
+                    Some(Source::Listener(listener)) => self.accept(key, listener),
                     Some(Source::Retired(pool)) => self.refuse_retired(pool),
                     None => false,
                 };
@@ -259,7 +276,7 @@ impl Control {
         };
         for (key, listener) in listeners {
             if !listener.is_current() {
-                self.accept(&listener);
+                self.accept(key, &listener);
                 let _ = epoll::delete(&self.epoll, listener.socket());
                 let source = lock(&self.server.state).sources.remove(&key);
                 if source.is_some() {
