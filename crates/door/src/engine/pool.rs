@@ -142,11 +142,16 @@ impl Pool {
     /// Adds a link: gives the bell its clients ring.
     pub(crate) fn add_link(&self, link: &Arc<ServerLink>) -> io::Result<InternalFd> {
         let bell = new_bell()?;
-        lock(&self.links).insert(link.key, Arc::clone(link));
-        watch_bell(self.epoll(), &bell, link.key).inspect_err(|_| {
-            lock(&self.links).remove(&link.key);
-        })?;
+        self.adopt_link(link, &bell)?;
         Ok(bell)
+    }
+
+    /// Adds a link whose clients have a bell already: another pool's, which no longer needs it.
+    pub(crate) fn adopt_link(&self, link: &Arc<ServerLink>, bell: &InternalFd) -> io::Result<()> {
+        lock(&self.links).insert(link.key, Arc::clone(link));
+        watch_bell(self.epoll(), bell, link.key).inspect_err(|_| {
+            lock(&self.links).remove(&link.key);
+        })
     }
 
     /// Removes a link. The client may keep the bell alive, so it must be taken out by name.

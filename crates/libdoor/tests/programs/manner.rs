@@ -108,3 +108,8 @@ fn one_thread_delivers_events_in_order() {
 fn an_empty_call_is_a_sign_of_life() {
     answers("alive.c", "alive\nno data, please\ndead\n", None);
 }
+
+#[test]
+fn sessions_with_a_thread_each_come_and_go() {
+    answers("sessions.c", "300 sessions, 150 at once, 0 wrong\n", None);
+}

@@ -74,8 +74,12 @@ fn slow_lane_to(
             }
             Err(error) => {
                 taken.keep();
-                // This server does not know this link: the guess was wrong.
-                if !matches!(&error, CallError::Os(error) if error.raw_os_error() == Some(libc::ESTALE)) {
+                // This server does not know this link: the guess was wrong. Or the link has no room for another pool of threads.
+                let is_about_the_link = matches!(
+                    &error,
+                    CallError::Os(error) if matches!(error.raw_os_error(), Some(libc::ESTALE | libc::ENFILE))
+                );
+                if !is_about_the_link {
                     return Err(error);
                 }
             }

@@ -1,12 +1,13 @@
 //! Doors a client may call over a link, and the bells of their pools.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::ServerLink;
+use crate::engine::internal::InternalFd;
 use crate::engine::layout::{POOLS, small};
 use crate::engine::object::{DoorObject, Export, lock};
 use crate::engine::pool::Pool;
@@ -76,9 +77,8 @@ impl ServerLink {
             .position(|(candidate, _)| Arc::ptr_eq(candidate, pool))
         {
             Some(index) => index,
-            None if bells.len() == POOLS || self.is_dead() => {
-                return Err(io::Error::from_raw_os_error(libc::ENFILE));
-            }
+            None if self.is_dead() => return Err(io::Error::from_raw_os_error(libc::ENFILE)),
+            None if bells.len() == POOLS => self.hand_on_bell(&mut bells, pool)?,
             None => {
                 bells.push((Arc::clone(pool), pool.add_link(self)?));
                 bells.len() - 1
@@ -90,6 +90,37 @@ impl ServerLink {
             None
         };
         Ok((small(index), bell))
+    }
+
+    /// Gives `pool` the number, and the bell, of a pool none of whose doors this client holds any more. ENFILE if there is none.
+    fn hand_on_bell(
+        self: &Arc<Self>,
+        bells: &mut [(Arc<Pool>, InternalFd)],
+        pool: &Arc<Pool>,
+    ) -> io::Result<usize> {
+        let mut used: HashSet<*const Pool> = lock(&self.table)
+            .entries
+            .iter()
+            .filter_map(|(_, known)| known.as_ref())
+            .map(|known| Arc::as_ptr(known.export.door.pool()))
+            .collect();
+        // A call whose argument is still coming goes on though its caller let go of the door.
+        for state in &self.lanes {
+            used.extend(
+                lock(&state.transfer)
+                    .as_ref()
+                    .map(|transfer| Arc::as_ptr(transfer.door.pool())),
+            );
+        }
+        let index = bells
+            .iter()
+            .position(|(candidate, _)| !used.contains(&Arc::as_ptr(candidate)))
+            .ok_or_else(|| io::Error::from_raw_os_error(libc::ENFILE))?;
+        let (owner, bell) = &mut bells[index];
+        pool.adopt_link(self, bell)?;
+        owner.remove_link(self.key, bell);
+        *owner = Arc::clone(pool);
+        Ok(index)
     }
 
     /// The number this client knows `pool` by.
