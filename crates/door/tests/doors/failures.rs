@@ -1,12 +1,14 @@
 //! Ends that are not the end of a procedure: deaths, revocation, deadlines.
 
 use std::io::Read;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use door::{Attributes, Call, CallError, DoorHandle};
 
-use crate::support::{Process, Server, call, call_with, number, say};
+use crate::support::{Process, Server, call, call_with, listen, number, say};
 
 /// Starts a call whose procedure announces itself; returns when it has begun.
 fn begin(
@@ -203,4 +205,36 @@ fn a_server_that_stood_still_answers_afterwards() {
     assert!(matches!(outcome, Err(CallError::TimedOut)), "{outcome:?}");
     server.process.go_on();
     assert_eq!(caller.join().unwrap().unwrap(), b"patient");
+}
+
+#[test]
+fn a_client_that_executes_another_program_gives_its_call_up() {
+    let server = Server::start();
+    let mut client = Process::start("execute", server.directory.path());
+    client.wait_for("begun");
+    client.tell("execute");
+    let seen = call(&server.open("cancelled"), &1u64.to_le_bytes()).unwrap();
+    assert_eq!(number(&seen), 1);
+    // The process lives on as the other program.
+    assert!(client.child.try_wait().unwrap().is_none());
+}
+
+/// Role: becomes another program while one of its threads is in a call.
+pub(crate) fn execute(directory: &Path) {
+    let patient = DoorHandle::open(directory.join("patient")).unwrap();
+    let _caller = begin(patient, b"");
+    say("begun");
+    listen();
+    panic!("{}", Command::new("cat").exec());
+}
+
+#[test]
+fn a_server_that_executes_another_program_ends_its_calls() {
+    let mut server = Server::start();
+    let (execute, echo) = (server.open("execute"), server.open("echo"));
+    call(&echo, b"before").unwrap();
+    let (outcome, _) = begin(execute, b"").join().unwrap();
+    assert!(matches!(outcome, Err(CallError::Interrupted)), "{outcome:?}");
+    assert!(matches!(call(&echo, b"after"), Err(CallError::Revoked)));
+    assert!(server.process.child.try_wait().unwrap().is_none());
 }

@@ -1,10 +1,12 @@
 //! Forked children.
 
 use std::io::Write;
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use door::{Door, DoorHandle, Reply};
 
-use crate::support::{Server, call};
+use crate::support::{Process, Server, call, call_with, file_with, pattern, say, text_of, wait_until};
 
 /// Runs `body` in a forked child of this process; true if it returned true in time.
 pub(crate) fn in_child(body: impl FnOnce() -> bool) -> bool {
@@ -72,4 +74,116 @@ fn dr_152_a_forked_server_leaves_its_doors_to_the_parent() {
     }));
     // DR-154
     assert_eq!(served_by(&handle), parent);
+}
+
+/// Forks that have been made so far.
+static FORKS: AtomicUsize = AtomicUsize::new(0);
+
+/// Forks wherever the thread is. The child leaves at once, or becomes another program.
+extern "C" fn fork_here(_: libc::c_int) {
+    let number = FORKS.load(Ordering::SeqCst);
+    let flags = libc::c_long::from(libc::SIGCHLD);
+    // SAFETY: a fork of this thread alone, without handlers; the child calls nothing that is not safe in a signal handler.
+    if unsafe { libc::syscall(libc::SYS_clone, flags, 0, 0, 0, 0) } == 0 {
+        if number.is_multiple_of(8) {
+            let program = c"/bin/true".as_ptr();
+            // SAFETY: both lists end with a null pointer.
+            unsafe {
+                libc::execve(
+                    program,
+                    [program, std::ptr::null()].as_ptr(),
+                    [std::ptr::null()].as_ptr(),
+                )
+            };
+        }
+        // SAFETY: ends the child.
+        unsafe { libc::_exit(0) };
+    }
+    FORKS.store(number + 1, Ordering::SeqCst);
+}
+
+#[test]
+fn a_client_may_fork_at_any_instruction() {
+    let server = Server::start();
+    let mut client = Process::start("forks_anywhere", server.directory.path());
+    assert!(client.finished_well());
+}
+
+/// Role: calls without a pause, and is made to fork over and over.
+pub(crate) fn forks_anywhere(directory: &Path) {
+    // SAFETY: children that have ended are nobody's business.
+    unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) };
+    let handler: extern "C" fn(libc::c_int) = fork_here;
+    // SAFETY: the handler is safe wherever it runs.
+    unsafe { libc::signal(libc::SIGUSR1, handler as libc::sighandler_t) };
+    let echo = DoorHandle::open(directory.join("echo")).unwrap();
+    // SAFETY: asks only.
+    let caller = unsafe { libc::pthread_self() };
+    let tormentor = std::thread::spawn(move || {
+        let mut random = pattern(1 << 16, 7).into_iter().cycle();
+        for round in 0..1500 {
+            // SAFETY: the thread waits for the end of this one.
+            assert_eq!(unsafe { libc::pthread_kill(caller, libc::SIGUSR1) }, 0);
+            wait_until(|| FORKS.load(Ordering::SeqCst) > round);
+            (0..u32::from(random.next().unwrap()) * 40).for_each(|_| std::hint::spin_loop());
+        }
+    });
+    let mut round = 0u64;
+    while !tormentor.is_finished() {
+        let sent = pattern([0, 80, 3000, 70_000, 300_000][round as usize % 5], round);
+        if round.is_multiple_of(16) {
+            let answer = call_with(&echo, &sent, vec![file_with("given")]).unwrap();
+            assert!(answer.data() == sent);
+            assert_eq!(text_of(answer.into_descriptors().remove(0).into_fd()), "given");
+        } else {
+            assert!(call(&echo, &sent).unwrap().data() == sent, "round {round}");
+        }
+        round += 1;
+    }
+    tormentor.join().unwrap();
+    say("done");
+}
+
+/// In a server: forks over and over beside its server threads. Each child makes a door of its own, calls it and its parent's.
+pub(crate) fn fork_beside() -> std::thread::JoinHandle<()> {
+    std::thread::spawn(|| {
+        for round in 0..300 {
+            let well = in_child(|| {
+                let door = Door::builder().create(|_| Reply::bytes(*b"child's")).unwrap();
+                let door = DoorHandle::from_fd(door.lend().unwrap()).unwrap();
+                call(&door, b"").unwrap().data() == b"child's"
+            });
+            if !well {
+                say(&format!("forked badly in round {round}"));
+                return;
+            }
+        }
+        say("forked well");
+    })
+}
+
+#[test]
+fn a_server_may_fork_whatever_its_threads_are_doing() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut server = Process::start("forks_beside", directory.path());
+    server.wait_for("ready");
+    let over = AtomicUsize::new(0);
+    std::thread::scope(|scope| {
+        for seed in 1..=2 {
+            let (echo, over) = (DoorHandle::open(directory.path().join("echo")).unwrap(), &over);
+            scope.spawn(move || {
+                let mut round = seed;
+                while over.load(Ordering::SeqCst) == 0 {
+                    let sent = pattern([10, 80, 3000, 300_000][round as usize % 4], round);
+                    assert!(call(&echo, &sent).unwrap().data() == sent, "round {round}");
+                    round += 2;
+                }
+            });
+        }
+        let how = server.wait_for("forked");
+        over.store(1, Ordering::SeqCst);
+        assert_eq!(how, "well");
+    });
+    server.tell("");
+    assert!(server.finished_well());
 }

@@ -15,6 +15,7 @@ mod fork;
 mod hostile;
 mod hostile_server;
 mod identity;
+mod numbers;
 mod paths;
 mod pools;
 mod program;

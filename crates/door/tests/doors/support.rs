@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, Stdio};
 use std::sync::{Arc, Condvar, Mutex};
@@ -272,6 +273,14 @@ pub(crate) fn role() {
         "drop_privileges" => crate::identity::drop_privileges(&directory),
         "bounded" => crate::pools::bounded(&directory),
         "call_once" => crate::answers::call_once(&directory),
+        "execute" => crate::failures::execute(&directory),
+        "forks_anywhere" => crate::fork::forks_anywhere(&directory),
+        "forks_beside" => {
+            let forks = crate::fork::fork_beside();
+            serve(&directory);
+            drop(forks);
+        }
+        "renumber" => crate::numbers::renumber(&directory),
         "abandon" => crate::failures::abandon(&directory),
         "chain" => crate::calls::chain(&directory),
         "serve_alone" => crate::starvation::serve_alone(&directory),
@@ -371,6 +380,15 @@ fn serve(directory: &Path) {
             .create(|mut call| {
                 announce(&mut call);
                 std::process::abort()
+            })
+            .unwrap(),
+    );
+    add(
+        "execute",
+        open()
+            .create(|mut call| {
+                announce(&mut call);
+                panic!("{}", std::process::Command::new("cat").exec())
             })
             .unwrap(),
     );
