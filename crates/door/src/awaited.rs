@@ -1,12 +1,14 @@
 //! Calls that are awaited: a thread of this crate waits in the task's place, and can be told to stop.
 
-use std::os::fd::{AsFd, OwnedFd};
-use std::sync::Arc;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use tokio::sync::oneshot;
 
 use crate::call::{Answer, Call, FailedCall};
-use crate::engine::{self, Abort, CallRequest, Target};
+use crate::engine::{self, Abort, Attempt, CallFailure, CallRequest, Target, Unanswered};
 use crate::error::CallError;
 use crate::handle::DoorHandle;
 use crate::waiters;
@@ -18,8 +20,9 @@ impl DoorHandle {
     /// ([`Invocation::is_cancelled`](crate::Invocation::is_cancelled)), its answer is thrown away, and descriptors the call gave are
     /// closed. So `select!` and `timeout` of a runtime can be used with it. A future that was never polled has done nothing.
     ///
-    /// A call that is in progress takes a thread of this process as long as it lasts, and a few kilobytes; those threads are kept for the
-    /// next calls, and end when there are none. They run no signal handlers: [`Call::interruptible`] has no effect.
+    /// An answer that is there within ten microseconds is waited for in place. Otherwise a thread of this process waits for it, and a copy of
+    /// the argument with it; those threads are kept for the next calls, and end when there are none for a while. They run no signal
+    /// handlers: [`Call::interruptible`] has no effect.
     ///
     /// ```
     /// use std::time::Duration;
@@ -43,23 +46,31 @@ impl DoorHandle {
     /// As for [`call_with`](Self::call_with); also `EAGAIN` if no thread can be started, and [`CallError::OutOfDescriptors`] if what is lent
     /// cannot be duplicated. Nothing has run then.
     pub async fn call_async<'a>(&self, call: impl Into<Call<'a>>) -> Result<Answer, FailedCall> {
-        let call = call.into().into_owned()?;
-        let (fd, target) = match self.shared() {
-            Ok(shared) => shared,
-            Err(error) => return Err(call.failed_early(error)),
+        let call = call.into();
+        let unanswered = match self.attempt(&call) {
+            Attempted::Over(Ok(answer)) => return Ok(answer),
+            Attempted::Over(Err(failure)) => return Err(call.failed(failure)),
+            Attempted::Unanswered(unanswered) => Some(unanswered),
+            Attempted::Untried => None,
         };
-        let abort = Arc::default();
+        // With descriptors, which may not let themselves be duplicated, nothing has been attempted.
+        let call = call.into_owned()?;
+        let fd = match self.awaited.duplicate(self.as_fd()) {
+            Ok(fd) => fd,
+            Err(error) => return Err(refused(call, unanswered, self.target(), error)),
+        };
+        let (abort, (done, outcome)) = (Arc::default(), oneshot::channel());
         let mut abandoned = Abandoned(Some(Arc::clone(&abort)));
-        let (done, outcome) = oneshot::channel();
-        let errand = Errand {
+        let errand = Box::new(Errand {
             fd,
-            target,
+            target: Arc::clone(self.target()),
             call,
+            unanswered,
             abort,
             done,
-        };
+        });
         if let Err((error, errand)) = waiters::send(errand) {
-            return Err(errand.call.failed_early(error));
+            return Err(refused(errand.call, errand.unanswered, &errand.target, error));
         }
         let outcome = outcome.await;
         abandoned.0 = None;
@@ -70,6 +81,78 @@ impl DoorHandle {
                 returned: Vec::new(),
             })
         })
+    }
+
+    /// Makes the call here, if it is likely to be over in less time than another thread needs to begin with it.
+    fn attempt(&self, call: &Call<'_>) -> Attempted {
+        if !self.awaited.is_worth_an_attempt() {
+            return Attempted::Untried;
+        }
+        let mut sink = call.sink(None);
+        let attempt = engine::attempt_target(self.target(), &call.request(&call.borrowed()), &mut sink);
+        match attempt {
+            Attempt::Untried => Attempted::Untried,
+            Attempt::Unanswered(unanswered) => {
+                self.awaited.missed();
+                Attempted::Unanswered(unanswered)
+            }
+            Attempt::Over(outcome) => {
+                self.awaited.hit();
+                Attempted::Over(outcome.map(|reply| Answer::new(sink, reply.descriptors)))
+            }
+        }
+    }
+}
+
+enum Attempted {
+    Over(Result<Answer, CallFailure>),
+    Unanswered(Unanswered),
+    Untried,
+}
+
+/// After so many attempts in a row without an answer …
+const MISSES: u32 = 4;
+/// … so many calls are left to other threads at once.
+const SKIPPED: u32 = 64;
+
+/// What awaited calls over one handle share.
+#[derive(Debug, Default)]
+pub(crate) struct Awaited {
+    /// A duplicate for threads that may use it longer than the handle lives; made when it is needed.
+    fd: OnceLock<Arc<OwnedFd>>,
+    misses: AtomicU32,
+    skip: AtomicU32,
+}
+
+impl Awaited {
+    fn duplicate(&self, fd: BorrowedFd<'_>) -> io::Result<Arc<OwnedFd>> {
+        if let Some(fd) = self.fd.get() {
+            return Ok(Arc::clone(fd));
+        }
+        let fd = Arc::new(fd.try_clone_to_owned()?);
+        Ok(Arc::clone(self.fd.get_or_init(|| fd)))
+    }
+
+    // Hints, to which it does not matter who was first.
+
+    fn is_worth_an_attempt(&self) -> bool {
+        let skip = self.skip.load(Ordering::Relaxed);
+        if skip > 0 {
+            self.skip.store(skip - 1, Ordering::Relaxed);
+        }
+        skip == 0
+    }
+
+    fn hit(&self) {
+        self.misses.store(0, Ordering::Relaxed);
+    }
+
+    fn missed(&self) {
+        let misses = self.misses.load(Ordering::Relaxed) + 1;
+        self.misses.store(misses % MISSES, Ordering::Relaxed);
+        if misses == MISSES {
+            self.skip.store(SKIPPED, Ordering::Relaxed);
+        }
     }
 }
 
@@ -84,35 +167,61 @@ impl Drop for Abandoned {
     }
 }
 
-/// A call for another thread to make.
+/// A call for another thread to make, or to wait for.
 pub(crate) struct Errand {
     fd: Arc<OwnedFd>,
     target: Arc<Target>,
     call: Call<'static>,
+    unanswered: Option<Unanswered>,
     abort: Arc<Abort>,
     done: oneshot::Sender<Result<Answer, FailedCall>>,
 }
 
 impl Errand {
     pub(crate) fn run(self) {
-        if self.abort.is_fired() {
+        let Self {
+            fd,
+            target,
+            call,
+            unanswered,
+            abort,
+            done,
+        } = self;
+        if unanswered.is_none() && abort.is_fired() {
             return;
         }
-        let mut sink = self.call.sink(None);
+        let mut sink = call.sink(None);
         let outcome = {
-            let descriptors = self.call.borrowed();
+            let descriptors = call.borrowed();
             let request = CallRequest {
-                abort: Some(&self.abort),
-                ..self.call.request(&descriptors)
+                abort: Some(&abort),
+                ..call.request(&descriptors)
             };
-            engine::call_target(self.fd.as_fd(), &self.target, &request, &mut sink)
+            match unanswered {
+                None => engine::call_target(fd.as_fd(), &target, &request, &mut sink),
+                Some(unanswered) => {
+                    engine::resume_target(unanswered, fd.as_fd(), &target, &request, &mut sink)
+                }
+            }
         };
         let outcome = match outcome {
-            Ok(reply) => Ok(Answer::new(sink, reply.descriptors)),
-            Err(failure) => Err(self.call.failed(failure)),
+            Ok(reply) => {
+                drop(call);
+                Ok(Answer::new(sink, reply.descriptors))
+            }
+            Err(failure) => Err(call.failed(failure)),
         };
+        // Whoever hears of the end may count what is open.
+        drop((fd, target, abort));
         // Nobody may be waiting any more.
-        drop((self.fd, self.target));
-        let _ = self.done.send(outcome);
+        let _ = done.send(outcome);
+    }
+}
+
+/// No other thread can go on with a call.
+fn refused(call: Call<'_>, unanswered: Option<Unanswered>, target: &Target, error: io::Error) -> FailedCall {
+    match unanswered {
+        None => call.failed_early(error),
+        Some(unanswered) => call.failed(unanswered.give_up(target)),
     }
 }

@@ -4,8 +4,6 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::sync::Arc;
-#[cfg(feature = "tokio")]
-use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 use crate::call::{Answer, Call, FailedCall, SliceSink};
@@ -22,9 +20,8 @@ use crate::statistics::Statistics;
 pub struct DoorHandle {
     fd: OwnedFd,
     target: Arc<Target>,
-    /// A duplicate for threads that may use it longer than the handle lives; made when it is needed.
     #[cfg(feature = "tokio")]
-    shared: OnceLock<Arc<OwnedFd>>,
+    pub(crate) awaited: crate::awaited::Awaited,
 }
 
 impl DoorHandle {
@@ -33,21 +30,13 @@ impl DoorHandle {
             fd,
             target,
             #[cfg(feature = "tokio")]
-            shared: OnceLock::new(),
+            awaited: crate::awaited::Awaited::default(),
         }
     }
 
-    /// What another thread needs to call the door, for as long as it takes.
     #[cfg(feature = "tokio")]
-    pub(crate) fn shared(&self) -> io::Result<(Arc<OwnedFd>, Arc<Target>)> {
-        let fd = match self.shared.get() {
-            Some(fd) => fd,
-            None => {
-                let fd = Arc::new(self.fd.try_clone()?);
-                self.shared.get_or_init(|| fd)
-            }
-        };
-        Ok((Arc::clone(fd), Arc::clone(&self.target)))
+    pub(crate) fn target(&self) -> &Arc<Target> {
+        &self.target
     }
 
     /// Opens the door attached at `path`.

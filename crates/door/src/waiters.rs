@@ -22,7 +22,7 @@ const STACK_BYTES: usize = 256 << 10;
 #[derive(Clone)]
 struct Waiter {
     number: u64,
-    errands: Sender<Errand>,
+    errands: Sender<Box<Errand>>,
 }
 
 /// Those that have nothing to do; the one at the end was used last. A forked child has its own.
@@ -38,7 +38,7 @@ fn idle_waiters() -> MutexGuard<'static, Vec<Waiter>> {
 ///
 /// # Errors
 /// `EAGAIN` if there is no thread and none can be started; with the errand, of which nothing was done.
-pub(crate) fn send(errand: Errand) -> Result<(), (io::Error, Errand)> {
+pub(crate) fn send(errand: Box<Errand>) -> Result<(), (io::Error, Box<Errand>)> {
     let idle = idle_waiters().pop();
     let waiter = match idle.map_or_else(Waiter::start, Ok) {
         Ok(waiter) => waiter,
@@ -64,7 +64,7 @@ impl Waiter {
         Ok(waiter)
     }
 
-    fn serve(self, errands: &Receiver<Errand>) {
+    fn serve(self, errands: &Receiver<Box<Errand>>) {
         let mut next = errands.recv();
         while let Ok(errand) = next {
             errand.run();

@@ -9,18 +9,17 @@ use std::time::Instant;
 
 use super::abort::Abort;
 use super::answer::{exports_of, substitute};
-use super::client::{self, ClientLink, Parcel, Taken, Target, has_hung_up, split, wait_for};
+use super::client::{self, ClientLink, Taken, Target, has_hung_up, split, wait_for};
+use super::deliver::{Undelivered, deliver};
 use super::layout::{
-    ARGUMENT_BYTES, CHUNK_BYTES, DOZES, INLINE_BYTES, Lane, NO_RESULTS, PARKED, PLACE_HELD, PLACE_STREAM,
-    Progress, STARVES, WINDOW_BYTES, small,
+    ARGUMENT_BYTES, CHUNK_BYTES, DOZES, INLINE_BYTES, Lane, NO_RESULTS, PARKED, PLACE_STREAM, Progress,
+    STARVES, WINDOW_BYTES, small,
 };
-use super::offer;
-use super::spin::{Spin, published_cpu};
-use super::undertaker;
+use super::spin::{CLIENT_BUDGET, published_cpu};
 use super::wait::{Ended, Patience, wait};
-use super::wire::{Note, NoteKind, Status};
+use super::wire::{Note, NoteKind};
 use crate::error::CallError;
-use crate::sys::memory::{Sealed, Source};
+use crate::sys::memory::Source;
 use crate::sys::{probe, socket};
 
 /// Where the reply of a call goes. `place` is called once, when the call has succeeded and its sizes are known, and not for
@@ -92,16 +91,24 @@ impl CallFailure {
 }
 
 /// How one try at a call went wrong.
-enum Trouble {
+pub(super) enum Trouble {
     Failed(CallFailure),
     /// The server does not know the handle any more; nothing ran.
     Stale,
     /// The link is gone before a thread took the call; nothing ran.
     LinkGone,
-    /// The reply did not arrive as a whole.
-    Unfinished(CallError),
-    /// There was no room for its descriptors: the server has taken it back and will make another.
-    TurnedDown,
+}
+
+/// A request that was posted on a lane.
+#[derive(Debug)]
+pub(super) struct Posted {
+    taken: Taken,
+    pool: usize,
+    seq: u32,
+    /// Bytes of the argument that are there.
+    supplied: usize,
+    /// A server thread was called.
+    summoned: bool,
 }
 
 /// Calls a door whose descriptor does not change. `fd` must be the one `target` was made from, or a duplicate.
@@ -118,15 +125,22 @@ pub fn call_target(
     let descriptors = request.descriptors.len() as u64;
     probe::call_entry(socket, server, request.data.len() as u64, descriptors);
     let outcome = call_server(fd, target, request, sink);
-    match &outcome {
-        Ok(reply) => probe::call_return(socket, 0, reply.data_len as u64),
-        Err(failure) => probe::call_return(socket, failure.error.errno(), 0),
-    }
+    told(target, &outcome);
     outcome
 }
 
+/// Tells tracers what came of a call.
 #[inline]
-fn call_server(
+pub(super) fn told(target: &Target, outcome: &Result<CallReply, CallFailure>) {
+    let (socket, _) = target.numbers();
+    match outcome {
+        Ok(reply) => probe::call_return(socket, 0, reply.data_len as u64),
+        Err(failure) => probe::call_return(socket, failure.error.errno(), 0),
+    }
+}
+
+#[inline]
+pub(super) fn call_server(
     fd: BorrowedFd<'_>,
     target: &Target,
     request: &CallRequest<'_>,
@@ -136,16 +150,11 @@ fn call_server(
     // A server that lives may have dropped the link, or the door's last copy here may have been another one.
     for _ in 0..3 {
         let (taken, handle) = client::lane_to(fd, target, patience).map_err(CallFailure::early)?;
-        match try_call(taken, handle, target, request, sink) {
+        let outcome = post(taken, handle, request).and_then(|posted| conclude(posted, target, request, sink));
+        match outcome {
             Ok(reply) => return Ok(reply),
             Err(Trouble::Failed(failure)) => return Err(failure),
-            Err(Trouble::Unfinished(error)) => {
-                return Err(CallFailure {
-                    error,
-                    consumed: true,
-                });
-            }
-            Err(Trouble::Stale | Trouble::TurnedDown) => {}
+            Err(Trouble::Stale) => {}
             Err(Trouble::LinkGone) if has_hung_up(fd) => break,
             Err(Trouble::LinkGone) => {}
         }
@@ -153,21 +162,38 @@ fn call_server(
     Err(CallFailure::early(CallError::Revoked))
 }
 
-#[inline]
-fn try_call(
-    mut taken: Taken,
-    handle: u64,
-    target: &Target,
-    request: &CallRequest<'_>,
-    sink: &mut dyn ReplySink,
-) -> Result<CallReply, Trouble> {
-    let Taken {
-        link, index, spin, ..
-    } = &mut taken;
-    if let Some(abort) = request.abort {
-        abort.follow(link, *index);
+impl Posted {
+    /// Looks for the answer, as [`wait`] does before it sleeps; true if it is there, and there as a whole.
+    pub(super) fn is_answered_soon(&mut self) -> bool {
+        let Taken {
+            link, index, spin, ..
+        } = &mut self.taken;
+        let lane = link.lane(*index);
+        let answered = || lane.rep().load(Ordering::Acquire) == self.seq;
+        spin.until(CLIENT_BUDGET, lane.server_cpu().load(Ordering::Relaxed), answered)
+            && lane.place().load(Ordering::Relaxed) & PLACE_STREAM == 0
+            && lane.reply_descriptors().load(Ordering::Relaxed) == 0
     }
-    let (link, index): (&ClientLink, usize) = (link, *index);
+
+    /// Another thread will conclude it: nobody keeps the lane.
+    pub(super) fn pass_on(&mut self) {
+        self.taken.pass_on();
+    }
+
+    pub(super) fn follow(&self, abort: &Abort) {
+        abort.follow(&self.taken.link, self.taken.index);
+    }
+
+    /// Leaves it.
+    pub(super) fn give_up(self, target: &Target, ended: Ended) -> Trouble {
+        give_up(self.taken, target, self.pool, self.seq, ended)
+    }
+}
+
+/// Posts the request on a lane.
+#[inline]
+pub(super) fn post(taken: Taken, handle: u64, request: &CallRequest<'_>) -> Result<Posted, Trouble> {
+    let (link, index): (&ClientLink, usize) = (&taken.link, taken.index);
     let lane = link.lane(index);
     let (handle, pool) = split(handle);
     let seq = link.next_seq(index);
@@ -177,9 +203,11 @@ fn try_call(
         return Err(Trouble::Failed(CallFailure::early(CallError::ArgumentTooLarge)));
     }
 
-    let patience = request.patience();
+    if let Some(abort) = request.abort {
+        abort.follow(&taken.link, index);
+    }
     if !request.descriptors.is_empty()
-        && let Err(error) = send_descriptors(link, index, seq, request.descriptors, patience)
+        && let Err(error) = send_descriptors(link, index, seq, request.descriptors, request.patience())
     {
         taken.keep();
         return Err(Trouble::Failed(CallFailure::early(error)));
@@ -207,7 +235,36 @@ fn try_call(
     if !attended {
         summon(link, index, pool);
     }
-    let summoned = Cell::new(!attended);
+    Ok(Posted {
+        taken,
+        pool,
+        seq,
+        supplied,
+        summoned: !attended,
+    })
+}
+
+/// Waits for the answer to a request that was posted, and takes it over.
+#[inline]
+pub(super) fn conclude(
+    posted: Posted,
+    target: &Target,
+    request: &CallRequest<'_>,
+    sink: &mut dyn ReplySink,
+) -> Result<CallReply, Trouble> {
+    let Posted {
+        mut taken,
+        pool,
+        seq,
+        mut supplied,
+        summoned,
+    } = posted;
+    let Taken {
+        link, index, spin, ..
+    } = &mut taken;
+    let (link, index): (&ClientLink, usize) = (link, *index);
+    let (lane, len, patience) = (link.lane(index), request.data.len(), request.patience());
+    let summoned = Cell::new(summoned);
 
     let answered = || lane.rep().load(Ordering::Acquire) == seq;
     // What was read of it may have been old: before sleeping, make sure.
@@ -221,7 +278,7 @@ fn try_call(
             answered() || room_after(Progress::bytes(lane.rd().load(Ordering::Acquire), seq), supplied) > 0
         };
         if let Err(ended) = wait(link, index, spin, patience, room, &ring) {
-            return give_up(taken, target, pool, seq, ended);
+            return Err(give_up(taken, target, pool, seq, ended));
         }
         if supply(lane, seq, request, &mut supplied) {
             match lane.stalled().load(Ordering::SeqCst) {
@@ -233,30 +290,28 @@ fn try_call(
     }
     let outcome = loop {
         if let Err(ended) = wait(link, index, spin, patience, answered, &ring) {
-            return give_up(taken, target, pool, seq, ended);
+            return Err(give_up(taken, target, pool, seq, ended));
         }
-        let outcome = deliver(link, index, seq, spin, patience, sink);
-        if !matches!(outcome, Err(Trouble::TurnedDown)) {
-            break outcome;
+        match deliver(link, index, seq, spin, patience, sink) {
+            Ok(reply) => break Ok(reply),
+            Err(Undelivered::TurnedDown) => {}
+            Err(Undelivered::Failed(failure)) => break Err(Trouble::Failed(failure)),
+            Err(Undelivered::Stale) => {
+                target.forget(link);
+                break Err(Trouble::Stale);
+            }
+            Err(Undelivered::Unfinished(error)) => {
+                // The server may still be writing to the window.
+                taken.give_up();
+                return Err(Trouble::Failed(CallFailure {
+                    error,
+                    consumed: true,
+                }));
+            }
         }
     };
-    match outcome {
-        Err(Trouble::Unfinished(error)) => {
-            // The server may still be writing to the window.
-            taken.give_up();
-            Err(Trouble::Failed(CallFailure {
-                error,
-                consumed: true,
-            }))
-        }
-        outcome => {
-            if matches!(outcome, Err(Trouble::Stale)) {
-                target.forget(link);
-            }
-            taken.keep();
-            outcome
-        }
-    }
+    taken.keep();
+    outcome
 }
 
 /// Bytes that fit into the window after `supplied` of which `consumed` are gone.
@@ -334,14 +389,14 @@ fn send_descriptors(
 
 /// Leaves a call that has not been answered.
 #[cold]
-fn give_up(taken: Taken, target: &Target, pool: usize, seq: u32, ended: Ended) -> Result<CallReply, Trouble> {
+fn give_up(taken: Taken, target: &Target, pool: usize, seq: u32, ended: Ended) -> Trouble {
     let lane = taken.link.lane(taken.index);
     let accepted = lane.acc().load(Ordering::Acquire) == seq;
     let failed = |error| {
-        Err(Trouble::Failed(CallFailure {
+        Trouble::Failed(CallFailure {
             error,
             consumed: accepted,
-        }))
+        })
     };
     if ended == Ended::Dead {
         // The memory outlives the server: an answer that was given before it died is one.
@@ -350,7 +405,7 @@ fn give_up(taken: Taken, target: &Target, pool: usize, seq: u32, ended: Ended) -
         return if accepted {
             failed(CallError::Interrupted)
         } else {
-            Err(Trouble::LinkGone)
+            Trouble::LinkGone
         };
     }
     lane.cancel().store(seq, Ordering::SeqCst);
@@ -362,187 +417,6 @@ fn give_up(taken: Taken, target: &Target, pool: usize, seq: u32, ended: Ended) -
         Ended::Interrupted | Ended::Dead if accepted => CallError::Interrupted,
         Ended::Interrupted | Ended::Dead => CallError::Again,
     })
-}
-
-/// Takes over an answer.
-#[inline]
-fn deliver(
-    link: &ClientLink,
-    index: usize,
-    seq: u32,
-    spin: &mut Spin,
-    patience: Patience<'_>,
-    sink: &mut dyn ReplySink,
-) -> Result<CallReply, Trouble> {
-    let lane = link.lane(index);
-    let failed = |error, consumed| Trouble::Failed(CallFailure { error, consumed });
-    let status = lane.status().load(Ordering::Relaxed);
-    let len = lane.reply_len().load(Ordering::Relaxed);
-    let count = lane.reply_descriptors().load(Ordering::Relaxed) as usize;
-    let place = lane.place().load(Ordering::Relaxed);
-    let garbled = || failed(CallError::Os(io::ErrorKind::InvalidData.into()), true);
-    match Status::from_word(status) {
-        Some(Status::Done) => {}
-        Some(Status::Stale) => return Err(Trouble::Stale),
-        Some(Status::Revoked) => return Err(failed(CallError::Revoked, false)),
-        Some(Status::TooBig) => return Err(failed(CallError::TooBig, false)),
-        Some(Status::DescriptorsRefused) => return Err(failed(CallError::DescriptorsRefused, false)),
-        Some(Status::TooManyDescriptors) => return Err(failed(CallError::TooManyDescriptors, false)),
-        Some(Status::ArgumentTooLarge) => return Err(failed(CallError::ArgumentTooLarge, false)),
-        Some(Status::OutOfDescriptors) => return Err(failed(CallError::OutOfDescriptors, true)),
-        Some(Status::Interrupted) => return Err(failed(CallError::Interrupted, true)),
-        Some(Status::NoMemory) => {
-            return Err(failed(io::Error::from_raw_os_error(libc::ENOMEM).into(), false));
-        }
-        None => return Err(garbled()),
-    }
-    let Ok(len) = usize::try_from(len) else {
-        return Err(garbled());
-    };
-    let streams = place & PLACE_STREAM != 0;
-    if !streams && len > WINDOW_BYTES {
-        return Err(garbled());
-    }
-    let descriptors = match received(link, index, seq, count) {
-        Ok(descriptors) => {
-            if count > 0 {
-                offer::accept(link, index, seq, spin, patience, place & PLACE_HELD != 0);
-            }
-            descriptors
-        }
-        Err(CallError::OutOfDescriptors) => match offer::turn_down(link, index, seq, spin, patience) {
-            Ok(true) => return Err(Trouble::TurnedDown),
-            Ok(false) if streams => {
-                let error = CallError::OutOfDescriptors;
-                return Err(drain_stream(link, index, seq, len, spin, patience, error));
-            }
-            Ok(false) => return Err(failed(CallError::OutOfDescriptors, true)),
-            Err(ended) => {
-                // The answer that is there may yet be taken back: the number of a request that is never posted keeps the lane taken.
-                link.next_seq(index);
-                return Err(Trouble::Unfinished(ended.into()));
-            }
-        },
-        Err(error) if streams => return Err(drain_stream(link, index, seq, len, spin, patience, error)),
-        Err(error) => return Err(failed(error, true)),
-    };
-    if len == 0 && count == 0 {
-        return Ok(CallReply {
-            data_len: 0,
-            descriptors,
-        });
-    }
-    let room = match sink.place(len, count) {
-        Ok(room) if room.len() >= len => &mut room[..len],
-        Ok(_) if streams => {
-            let error = CallError::Os(io::ErrorKind::InvalidInput.into());
-            return Err(drain_stream(link, index, seq, len, spin, patience, error));
-        }
-        Ok(_) => return Err(failed(CallError::Os(io::ErrorKind::InvalidInput.into()), true)),
-        Err(error) if streams => return Err(drain_stream(link, index, seq, len, spin, patience, error)),
-        Err(error) => return Err(failed(error, true)),
-    };
-    if streams {
-        eat(link, index, seq, len, spin, patience, Some(room)).map_err(Trouble::Unfinished)?;
-    } else {
-        let (memory, offset) = lane.result(len);
-        memory.read(offset, room);
-    }
-    sink.placed(len);
-    Ok(CallReply {
-        data_len: len,
-        descriptors,
-    })
-}
-
-/// The descriptors of a reply.
-fn received(link: &ClientLink, index: usize, seq: u32, count: usize) -> Result<Vec<OwnedFd>, CallError> {
-    if count == 0 {
-        return Ok(Vec::new());
-    }
-    let garbled = || CallError::Os(io::ErrorKind::InvalidData.into());
-    let Parcel { fds, truncated, .. } = link.parcel(index, seq).ok_or_else(garbled)?;
-    if fds.len() == count {
-        return Ok(fds);
-    }
-    if truncated {
-        // At once: the server may send them again as soon as it hears of it.
-        drop(fds);
-        Err(CallError::OutOfDescriptors)
-    } else {
-        undertaker::bury_all(fds);
-        Err(garbled())
-    }
-}
-
-/// Lets a reply that cannot be delivered pass by, so that the lane can be used again; returns why the call failed.
-fn drain_stream(
-    link: &ClientLink,
-    index: usize,
-    seq: u32,
-    len: usize,
-    spin: &mut Spin,
-    patience: Patience<'_>,
-    error: CallError,
-) -> Trouble {
-    match eat(link, index, seq, len, spin, patience, None) {
-        Ok(()) => Trouble::Failed(CallFailure {
-            error,
-            consumed: true,
-        }),
-        Err(_) => Trouble::Unfinished(error),
-    }
-}
-
-/// Takes a long reply out of the window as it comes, into `room` or to nowhere. Signals do not end it: the procedure has run.
-fn eat(
-    link: &ClientLink,
-    index: usize,
-    seq: u32,
-    len: usize,
-    spin: &mut Spin,
-    patience: Patience<'_>,
-    mut room: Option<&mut [MaybeUninit<u8>]>,
-) -> Result<(), CallError> {
-    let lane = link.lane(index);
-    let patience = Patience {
-        interruptible: false,
-        ..patience
-    };
-    let made = || Progress::bytes(lane.made().load(Ordering::Acquire), seq);
-    let spilled = || lane.spilled().load(Ordering::Acquire) == seq;
-    let mut eaten = 0;
-    while eaten < len {
-        if let Err(ended) = wait(link, index, spin, patience, || made() > eaten || spilled(), || {}) {
-            return Err(ended.into());
-        }
-        let there = made();
-        if there <= eaten {
-            // The rest, which did not fit in time, came as a file.
-            let file = link.parcel(index, seq).and_then(|parcel| parcel.file);
-            let sealed = open_sealed(file, len - eaten)?;
-            if let Some(room) = &mut room {
-                sealed.copy_to(&mut room[eaten..]);
-            }
-            return Ok(());
-        }
-        if there > len || there - eaten > WINDOW_BYTES {
-            return Err(CallError::Os(io::ErrorKind::InvalidData.into()));
-        }
-        let step = (there - eaten)
-            .min(CHUNK_BYTES)
-            .min(WINDOW_BYTES - eaten % WINDOW_BYTES);
-        if let Some(room) = &mut room {
-            let (memory, offset) = lane.window(eaten);
-            memory.read(offset, &mut room[eaten..eaten + step]);
-        }
-        eaten += step;
-        lane.eaten().swap(Progress::of(seq, eaten), Ordering::SeqCst);
-        if lane.stalled().load(Ordering::SeqCst) == STARVES {
-            feed(lane);
-        }
-    }
-    Ok(())
 }
 
 /// Sees to it that a server thread looks at the lane, after a request was posted on it.
@@ -567,22 +441,6 @@ fn summon(link: &ClientLink, index: usize, pool: usize) {
 pub(crate) fn feed(lane: Lane<'_>) {
     lane.feed().fetch_add(1, Ordering::SeqCst);
     let _ = rustix::thread::futex::wake(lane.feed(), rustix::thread::futex::Flags::empty(), 1);
-}
-
-/// Maps the file with the rest of a long reply, once it is certain that nobody can change or shorten it.
-fn open_sealed(file: Option<(OwnedFd, u64)>, len: usize) -> io::Result<Sealed> {
-    use rustix::fs::SealFlags;
-    let wrong = || io::Error::from(io::ErrorKind::InvalidData);
-    let (file, announced) = file.ok_or_else(wrong)?;
-    let seals = rustix::fs::fcntl_get_seals(&file)?;
-    let size = rustix::fs::fstat(&file)?.st_size;
-    if !seals.contains(SealFlags::WRITE | SealFlags::SHRINK)
-        || announced != len as u64
-        || u64::try_from(size).ok() != Some(announced)
-    {
-        return Err(wrong());
-    }
-    Sealed::map(file.as_fd(), len)
 }
 
 const _: () = assert!(INLINE_BYTES < ARGUMENT_BYTES);

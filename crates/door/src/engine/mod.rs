@@ -41,7 +41,8 @@
 //!
 //! With `interruptible`, a signal handler that ran while the call slept ends it: [`CallError::Again`] if no thread had taken it
 //! (EAGAIN), [`CallError::Interrupted`] otherwise. Without, waits are resumed. A deadline gives [`CallError::TimedOut`].
-//! An abandoned call keeps its lane until the server has answered (zombie).
+//! An abandoned call keeps its lane until the server has answered (zombie). An [`Abort`] lets another thread end a call so; with
+//! [`attempt_target`] a thread that must not sleep posts a call, and looks for its answer, before it leaves the rest to one that may.
 //!
 //! # fork
 //!
@@ -65,6 +66,7 @@ mod wait;
 // The server's side: doors, who may reach them, the threads that serve them, and one invocation.
 mod abort;
 mod answer;
+mod attempt;
 mod claimed;
 mod link;
 mod object;
@@ -75,6 +77,7 @@ mod thread;
 
 // The server's descriptors, and the thread that has them.
 mod control;
+mod deliver;
 mod errand;
 mod internal;
 mod seed;
@@ -99,6 +102,7 @@ use std::time::Instant;
 use wait::Patience;
 
 pub use abort::Abort;
+pub use attempt::{Attempt, Unanswered, attempt_target, resume_target};
 pub use call::{CallFailure, CallReply, CallRequest, ReplySink, call_target};
 pub use claimed::{Claimed, FinishError};
 pub use client::Target;

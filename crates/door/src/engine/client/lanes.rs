@@ -158,6 +158,11 @@ impl Taken {
         });
     }
 
+    /// Another thread will end the call, which is not to keep the lane.
+    pub(crate) fn pass_on(&mut self) {
+        self.kept = false;
+    }
+
     /// Ends a call that was given up: the lane is not used until the server has answered.
     pub(crate) fn give_up(self) {
         self.link.lanes[self.index]

@@ -46,6 +46,18 @@ pub(crate) fn lane_to(
     slow_lane_to(fd, target, patience)
 }
 
+/// The same without asking anybody, if that can be: over the link by which the door was reached last.
+pub(crate) fn lane_at_hand(target: &Target) -> Option<(Taken, u64)> {
+    let wanted = target.route.link();
+    let handle = target.route.handle_on(wanted).filter(|_| wanted != 0)?;
+    let taken = lanes::kept_on(wanted).or_else(|| {
+        let peer = lock(PEERS.existing()?).get(&target.server).cloned()?;
+        let link = lock(&peer.links).iter().find(|link| link.id == wanted).cloned()?;
+        link.is_usable().then(|| Taken::on(&link))?
+    })?;
+    Some((taken, handle))
+}
+
 #[cold]
 fn slow_lane_to(
     fd: BorrowedFd<'_>,
