@@ -113,3 +113,12 @@ fn an_empty_call_is_a_sign_of_life() {
 fn sessions_with_a_thread_each_come_and_go() {
     answers("sessions.c", "300 sessions, 150 at once, 0 wrong\n", None);
 }
+
+#[test]
+fn everything_at_once_loses_nothing() {
+    answers(
+        "churn.c",
+        "240 called, 60 revoked, 60 cancelled, 60 interrupted, 60 unreferenced, 60 bound, 0 wrong\n",
+        None,
+    );
+}

@@ -51,23 +51,36 @@ fn memcheck_has_nothing_to_say_of_the_example() {
     assert_eq!(std::fs::read_to_string(log).expect("valgrind writes it"), "");
 }
 
-/// The stress program, caller and server in one process, with another server beside it.
-fn stress(options: &[&str]) {
-    let program = compile("gcc", &["-g", "-O1"], &[program("stress.c")]);
+/// A program that is server and caller in one process, with another server beside it.
+fn together(name: &str, options: &[&str], arguments: &[&str], expected: &str) {
+    let program = compile("gcc", &["-g", "-O1"], &[program(name)]);
     let folder = folder();
     let path = folder.path().join("door");
     let path = path.to_str().expect("the path is ASCII");
     let _server = Server::start(&mut under(options, &program, &[path]));
-    assert_eq!(
-        says(&mut under(options, &program, &[path, "client"])),
-        "160 served here, 0 wrong\n"
-    );
+    let arguments: Vec<&str> = [path, "client"]
+        .into_iter()
+        .chain(arguments.iter().copied())
+        .collect();
+    assert_eq!(says(&mut under(options, &program, &arguments)), expected);
+}
+
+fn stress(options: &[&str]) {
+    together("stress.c", options, &[], "160 served here, 0 wrong\n");
+}
+
+/// Threads that make doors, call, revoke, bind themselves, are cancelled and interrupted.
+fn churn(options: &[&str]) {
+    let expected =
+        "40 called, 10 revoked, 10 cancelled, 10 interrupted, 10 unreferenced, 10 bound, 0 wrong\n";
+    together("churn.c", options, &["5"], expected);
 }
 
 #[test]
 fn memcheck_has_nothing_to_say_under_stress() {
     if is_there() {
         stress(MEMCHECK);
+        churn(MEMCHECK);
     }
 }
 
@@ -75,7 +88,9 @@ fn memcheck_has_nothing_to_say_under_stress() {
 fn helgrind_and_drd_have_nothing_to_say_of_the_program_under_stress() {
     let suppressions = format!("--suppressions={}", source("link/valgrind.supp").display());
     if is_there() {
-        stress(&["--tool=helgrind", &suppressions]);
-        stress(&["--tool=drd", &suppressions]);
+        for tool in ["--tool=helgrind", "--tool=drd"] {
+            stress(&[tool, &suppressions]);
+            churn(&[tool, &suppressions]);
+        }
     }
 }

@@ -1,16 +1,13 @@
-//! Doors a client may call over a link, and the bells of their pools.
+//! Doors a client may call over a link.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use super::ServerLink;
-use crate::engine::internal::InternalFd;
-use crate::engine::layout::{POOLS, small};
 use crate::engine::object::{DoorObject, Export, lock};
-use crate::engine::pool::Pool;
 use crate::engine::stats::Client;
 use crate::engine::undertaker;
 
@@ -62,72 +59,13 @@ impl ServerLink {
                 });
                 table.places.insert(export.key, index);
                 export.add_link(self);
+                self.door_came(pool);
                 self.version.fetch_add(1, Ordering::Release);
                 index
             }
         };
         let handle = u64::from(table.entries[index].0) << 32 | index as u64;
         Ok((handle, pool, bell))
-    }
-
-    fn bell_of(self: &Arc<Self>, pool: &Arc<Pool>, known: u64) -> io::Result<(u32, Option<OwnedFd>)> {
-        let mut bells = lock(&self.bells);
-        let index = match bells
-            .iter()
-            .position(|(candidate, _)| Arc::ptr_eq(candidate, pool))
-        {
-            Some(index) => index,
-            None if self.is_dead() => return Err(io::Error::from_raw_os_error(libc::ENFILE)),
-            None if bells.len() == POOLS => self.hand_on_bell(&mut bells, pool)?,
-            None => {
-                bells.push((Arc::clone(pool), pool.add_link(self)?));
-                bells.len() - 1
-            }
-        };
-        let bell = if known & 1 << index == 0 {
-            Some(bells[index].1.duplicate()?)
-        } else {
-            None
-        };
-        Ok((small(index), bell))
-    }
-
-    /// Gives `pool` the number, and the bell, of a pool none of whose doors this client holds any more. ENFILE if there is none.
-    fn hand_on_bell(
-        self: &Arc<Self>,
-        bells: &mut [(Arc<Pool>, InternalFd)],
-        pool: &Arc<Pool>,
-    ) -> io::Result<usize> {
-        let mut used: HashSet<*const Pool> = lock(&self.table)
-            .entries
-            .iter()
-            .filter_map(|(_, known)| known.as_ref())
-            .map(|known| Arc::as_ptr(known.export.door.pool()))
-            .collect();
-        // A call whose argument is still coming goes on though its caller let go of the door.
-        for state in &self.lanes {
-            used.extend(
-                lock(&state.transfer)
-                    .as_ref()
-                    .map(|transfer| Arc::as_ptr(transfer.door.pool())),
-            );
-        }
-        let index = bells
-            .iter()
-            .position(|(candidate, _)| !used.contains(&Arc::as_ptr(candidate)))
-            .ok_or_else(|| io::Error::from_raw_os_error(libc::ENFILE))?;
-        let (owner, bell) = &mut bells[index];
-        pool.adopt_link(self, bell)?;
-        owner.remove_link(self.key, bell);
-        *owner = Arc::clone(pool);
-        Ok(index)
-    }
-
-    /// The number this client knows `pool` by.
-    pub(crate) fn pool_index(&self, pool: &Arc<Pool>) -> Option<usize> {
-        lock(&self.bells)
-            .iter()
-            .position(|(candidate, _)| Arc::ptr_eq(candidate, pool))
     }
 
     #[inline]
@@ -154,6 +92,9 @@ impl ServerLink {
             table.free.push(index);
             self.version.fetch_add(1, Ordering::Release);
             drop(table);
+            if let Some(known) = &known {
+                self.door_went(known.export.door.pool());
+            }
             undertaker::bury(known.map(|known| known.export));
         }
     }

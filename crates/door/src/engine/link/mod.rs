@@ -1,5 +1,6 @@
 //! The server's half of a link: the private truth behind the shared words.
 
+mod bells;
 mod descriptors;
 mod doors;
 mod lanes;
@@ -13,13 +14,13 @@ use super::errand::{Channel, Errand};
 use super::internal::InternalFd;
 use super::layout::{LANES, LINK_BYTES, Lane};
 use super::object::{Export, lock};
-use super::pool::Pool;
 use super::undertaker;
 use super::wire::{Note, NoteKind};
 use crate::sys::memory::Shared;
 use crate::sys::process::Ids;
 use crate::sys::{process, socket};
 
+use bells::Bell;
 use descriptors::Parcel;
 use doors::Table;
 
@@ -49,7 +50,7 @@ pub(crate) struct ServerLink {
     table: Mutex<Table>,
     /// Changes with the table, so that threads may remember what they looked up.
     version: AtomicU32,
-    bells: Mutex<Vec<(Arc<Pool>, InternalFd)>>,
+    bells: Mutex<Vec<Bell>>,
     inbox: Mutex<Vec<Parcel>>,
     unreceived: AtomicUsize,
     parked: AtomicUsize,
@@ -166,9 +167,9 @@ impl ServerLink {
     /// In the control thread: takes the bells of a dead link down, and forgets its doors. The client must not wait for a server that no
     /// longer listens to it.
     pub(crate) fn take_down(&self) {
-        let bells = std::mem::take(&mut *lock(&self.bells));
-        for (pool, bell) in &bells {
-            pool.remove_link(self.key, bell);
+        let mut bells = std::mem::take(&mut *lock(&self.bells));
+        for bell in &mut bells {
+            bell.silence(self.key);
         }
         let table = std::mem::take(&mut *lock(&self.table));
         self.version.fetch_add(1, Ordering::Release);
