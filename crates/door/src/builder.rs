@@ -6,7 +6,6 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::door::Door;
 use crate::engine::{self, DoorSpec};
-use crate::gate::Gate;
 use crate::info::{Attributes, Limits};
 use crate::invocation::Invocation;
 use crate::reply::Reply;
@@ -17,7 +16,6 @@ use crate::workers::{self, Crew, ThreadSource};
 pub(crate) struct Procedure {
     pub(crate) invoke: Box<dyn Fn(Invocation<'_>) -> Reply + Send + Sync>,
     unreferenced: Unreferenced,
-    pub(crate) gate: Arc<Gate>,
 }
 
 /// What runs when only the server's reference is left.
@@ -156,11 +154,9 @@ impl Builder {
             Unreferenced::Once(_) => attributes |= Attributes::UNREF,
             Unreferenced::EachTime(_) => attributes |= Attributes::UNREF_MULTI,
         }
-        let gate = Gate::new();
         let procedure = Procedure {
             invoke: Box::new(procedure),
             unreferenced: self.unreferenced,
-            gate: Arc::clone(&gate),
         };
         let fd = engine::create(DoorSpec {
             attributes,
@@ -169,9 +165,9 @@ impl Builder {
             limits: self.limits,
             procedure: Some(Arc::new(procedure)),
         })?;
-        let mut door = Door::new(fd, Arc::clone(&gate));
+        let mut door = Door::new(fd);
         match self.threads {
-            Some(threads) => door.set_crew(Crew::private(door.pool()?, threads, self.source, &gate)?),
+            Some(threads) => door.set_crew(Crew::private(door.pool()?, threads, self.source)?),
             None => workers::ensure_process_crew()?,
         }
         Ok(door)

@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 use crate::builder::Builder;
 use crate::engine::{self, AttachOptions, Pool};
 use crate::error::AttachError;
-use crate::gate::Gate;
 use crate::handle::DoorHandle;
 use crate::info::{Attributes, DoorInfo, Limits};
 use crate::statistics::Statistics;
@@ -23,7 +22,6 @@ use crate::workers::Crew;
 #[derive(Debug)]
 pub struct Door {
     fd: OwnedFd,
-    gate: Arc<Gate>,
     /// The threads of a private pool.
     crew: Option<Arc<Crew>>,
     generation: u32,
@@ -35,10 +33,9 @@ impl Door {
         Builder::new()
     }
 
-    pub(crate) fn new(fd: OwnedFd, gate: Arc<Gate>) -> Self {
+    pub(crate) fn new(fd: OwnedFd) -> Self {
         Self {
             fd,
-            gate,
             crew: None,
             generation: fork::generation(),
         }
@@ -129,7 +126,6 @@ impl Door {
         if !self.is_ours() {
             return;
         }
-        self.gate.close();
         // The descriptor is a door of this process.
         let _ = engine::revoke(self.fd.as_fd());
         if let Some(crew) = &self.crew {
@@ -140,9 +136,13 @@ impl Door {
     /// Revokes the door and waits until the invocations that run have ended. Not to be called by one of them.
     pub fn close(self) {
         self.revoke();
-        if self.is_ours() {
-            self.gate.wait(None);
-        }
+        self.wait(None);
+    }
+
+    /// Waits until no invocation of the revoked door runs, or it is `until`; true in the first case.
+    fn wait(&self, until: Option<Instant>) -> bool {
+        // Of a door that is not this process's, none runs here.
+        !self.is_ours() || engine::wait_for_end(self.fd.as_fd(), until).unwrap_or(true)
     }
 
     /// Revokes the door and waits until the invocations that run have ended, but not longer than `patience`.
@@ -151,7 +151,7 @@ impl Door {
     /// Gives the revoked door back if there still are some.
     pub fn close_within(self, patience: Duration) -> Result<(), Self> {
         self.revoke();
-        if self.is_ours() && !self.gate.wait(Instant::now().checked_add(patience)) {
+        if !self.wait(Instant::now().checked_add(patience)) {
             return Err(self);
         }
         Ok(())

@@ -62,7 +62,6 @@ mod call;
 mod descriptor;
 mod door;
 mod error;
-mod gate;
 mod handle;
 mod info;
 mod invocation;

@@ -15,7 +15,6 @@ use tokio::task::AbortHandle;
 use crate::builder::Builder;
 use crate::door::Door;
 use crate::engine::{self, Pool};
-use crate::gate::Gate;
 use crate::invocation::Invocation;
 use crate::reply::Reply;
 use crate::sys::{fork, process};
@@ -112,9 +111,8 @@ impl Host {
 }
 
 impl ThreadSource for Host {
-    fn open(&self, pool: &Arc<Pool>, gate: &Arc<Gate>) {
+    fn open(&self, pool: &Arc<Pool>) {
         let revoker = Revoker {
-            gate: Arc::clone(gate),
             pool: Arc::clone(pool),
             ended: self.ended.clone(),
             generation: fork::generation(),
@@ -153,7 +151,6 @@ impl ThreadSource for Host {
 
 /// Ends a door when its runtime ends.
 struct Revoker {
-    gate: Arc<Gate>,
     pool: Arc<Pool>,
     ended: watch::Sender<bool>,
     generation: u32,
@@ -162,7 +159,6 @@ struct Revoker {
 impl Drop for Revoker {
     fn drop(&mut self) {
         if self.generation == fork::generation() {
-            self.gate.close();
             engine::revoke_door_of(&self.pool);
             self.pool.close();
             self.ended.send_replace(true);

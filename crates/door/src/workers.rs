@@ -9,7 +9,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::builder::Procedure;
 use crate::engine::{self, Claimed, Pool, ServerThread};
-use crate::gate::Gate;
 use crate::invocation::Invocation;
 use crate::sys::fork::PerProcess;
 use crate::sys::process;
@@ -17,8 +16,8 @@ use crate::threads::Threads;
 
 /// Where threads of a crew come from.
 pub(crate) trait ThreadSource: Debug + Send + Sync {
-    /// The private pool that is to be served, and the gate of its door.
-    fn open(&self, _pool: &Arc<Pool>, _gate: &Arc<Gate>) {}
+    /// The private pool that is to be served.
+    fn open(&self, _pool: &Arc<Pool>) {}
 
     /// Starts a thread.
     ///
@@ -93,10 +92,9 @@ impl Crew {
         pool: Arc<Pool>,
         threads: Threads,
         source: Option<Arc<dyn ThreadSource>>,
-        gate: &Arc<Gate>,
     ) -> io::Result<Arc<Self>> {
         let source = source.unwrap_or_else(|| Arc::new(OwnThreads));
-        source.open(&pool, gate);
+        source.open(&pool);
         let crew = Arc::new(Self::new(Some(pool), threads, source));
         crew.start().inspect_err(|_| crew.dismiss())?;
         Ok(crew)
@@ -190,15 +188,24 @@ impl Drop for Member {
 
 /// Runs the procedure; false if the invocation has to be failed by dropping it. `spare` is memory for replies.
 fn run(claimed: &mut Claimed, spare: &mut Vec<u8>) -> bool {
-    let procedure = claimed
-        .procedure()
-        .cloned()
-        .and_then(|any| any.downcast::<Procedure>().ok());
-    let Some(procedure) = procedure else { return false };
-    let Some(_inside) = procedure.gate.enter() else {
+    let Some(any) = claimed.begin_procedure() else {
         claimed.refuse();
         return true;
     };
+    match any.downcast::<Procedure>() {
+        Ok(procedure) => {
+            let answered = run_procedure(&procedure, claimed, spare);
+            claimed.end_procedure(procedure);
+            answered
+        }
+        Err(any) => {
+            claimed.end_procedure(any);
+            false
+        }
+    }
+}
+
+fn run_procedure(procedure: &Procedure, claimed: &mut Claimed, spare: &mut Vec<u8>) -> bool {
     if claimed.is_unreferenced() {
         if let Err(panic) = catch_unwind(AssertUnwindSafe(|| procedure.unreferenced())) {
             std::mem::forget(panic);

@@ -8,12 +8,13 @@ use std::time::{Duration, Instant};
 use super::claimed::FinishError;
 use super::layout::{CHUNK_BYTES, PLACE_STREAM, Progress, STARVES, WINDOW_BYTES, small};
 use super::link::new_memfd;
-use super::object::Reference;
+use super::object::{DoorObject, Reference};
 use super::server;
 use super::spin::{SERVER_BUDGET, Spin, published_cpu};
 use super::stats::Timed;
-use super::thread::{Lease, PATIENCE, Remembered, patience_with, sleep_on};
+use super::thread::{Lease, PATIENCE, cancel_if_asked, patience_with, sleep_on};
 use super::wire::{Note, NoteKind, Status};
+use crate::info::Attributes;
 use crate::sys::memory::Source;
 use crate::sys::socket;
 
@@ -23,13 +24,32 @@ pub(crate) struct Origin {
     pub(crate) lease: Lease,
     pub(crate) seq: u32,
     pub(crate) flags: u32,
-    pub(crate) remembered: Remembered,
+    /// What the thread that serves it is known by to the cancel hook.
+    pub(crate) token: u64,
     pub(crate) timed: Option<Timed>,
     /// Offers of descriptors made so far in answer to it.
     pub(crate) offers: u32,
 }
 
 impl Origin {
+    /// From here on whoever learns that the caller gave up may cancel the thread that runs the procedure, if the door allows it.
+    #[inline]
+    pub(crate) fn can_be_cancelled(&self, door: &DoorObject) {
+        if !door.attributes().contains(Attributes::NO_CANCEL) {
+            self.lease.state().running.begin(self.token, self.seq);
+            // The caller may have given up just before, and nobody else have found whom to cancel.
+            cancel_if_asked(&self.lease.link, self.lease.index);
+        }
+    }
+
+    /// From here on nobody may.
+    #[inline]
+    pub(super) fn cannot_be_cancelled(&self, door: &DoorObject) {
+        if !door.attributes().contains(Attributes::NO_CANCEL) {
+            self.lease.state().running.end();
+        }
+    }
+
     /// Sends the descriptors of the answer ahead of it. Doors of this process travel as fresh exports.
     pub(super) fn send_descriptors(&self, descriptors: &[BorrowedFd<'_>]) -> Result<(), FinishError> {
         let index = self.lease.index;

@@ -12,7 +12,7 @@ use rustix::thread::futex;
 
 use super::answer::Origin;
 use super::layout::NO_RESULTS;
-use super::object::{DoorObject, lock};
+use super::object::DoorObject;
 use super::offer::Outcome;
 use super::thread::{Lease, Remembered};
 use super::wait::timespec;
@@ -26,10 +26,10 @@ use crate::sys::{fork, probe};
 /// An invocation. Dropping it unfinished fails the call with EINTR.
 #[derive(Debug)]
 pub struct Claimed {
-    door: Arc<DoorObject>,
-    origin: Option<Origin>,
+    /// The door; `None` only once it was [dismantled](Self::dismantle).
     remembered: Option<Remembered>,
-    lease: Option<Lease>,
+    /// `None` for an unreferenced invocation.
+    origin: Option<Origin>,
     buffer: Buffer,
     len: usize,
     fds: Vec<OwnedFd>,
@@ -60,34 +60,28 @@ pub enum FinishError {
 
 impl Claimed {
     pub(crate) fn call(
-        door: Arc<DoorObject>,
+        remembered: Remembered,
         origin: Origin,
         buffer: Buffer,
         len: usize,
         fds: Vec<OwnedFd>,
     ) -> Self {
-        let (origin, lease, remembered) = (Some(origin), None, None);
-        let generation = fork::last_generation();
         Self {
-            door,
-            origin,
-            remembered,
-            lease,
+            remembered: Some(remembered),
+            origin: Some(origin),
             buffer,
             len,
             fds,
             depleted: false,
             finished: false,
-            generation,
+            generation: fork::last_generation(),
         }
     }
 
-    pub(crate) fn unreferenced(door: Arc<DoorObject>) -> Self {
+    pub(crate) fn unreferenced(door: &Arc<DoorObject>) -> Self {
         Self {
-            door,
+            remembered: Some(Remembered::without_link(door)),
             origin: None,
-            remembered: None,
-            lease: None,
             buffer: Buffer::new(),
             len: 0,
             fds: Vec::new(),
@@ -97,50 +91,82 @@ impl Claimed {
         }
     }
 
+    #[inline]
+    fn remembered(&self) -> &Remembered {
+        self.remembered
+            .as_ref()
+            .expect("whoever dismantles an invocation drops it")
+    }
+
+    #[inline]
+    fn door(&self) -> &Arc<DoorObject> {
+        &self.remembered().door
+    }
+
+    /// The call behind it, as long as it is to be answered.
+    #[inline]
+    fn open(&self) -> Option<&Origin> {
+        self.origin.as_ref().filter(|_| !self.finished)
+    }
+
     pub(crate) fn set_depleted(&mut self, depleted: bool) {
         self.depleted = depleted;
     }
 
-    /// Gives back lane, memory of the last door, and buffer.
-    pub(crate) fn dismantle(&mut self) -> (Option<Lease>, Option<Remembered>, Buffer) {
-        if !self.finished {
-            self.fail();
-        }
-        (
-            self.lease.take(),
-            self.remembered.take(),
+    /// Gives back lane, memory of the door, and buffer; nothing but its end comes after that.
+    pub(crate) fn dismantle(&mut self) -> Option<(Lease, Remembered, Buffer)> {
+        self.fail();
+        let lease = self.origin.take()?.lease;
+        let remembered = self.remembered.take()?;
+        Some((
+            lease,
+            remembered,
             std::mem::replace(&mut self.buffer, Buffer::new()),
-        )
+        ))
     }
 
     /// Cookie given at the door's creation.
     #[must_use]
     pub fn cookie(&self) -> u64 {
-        self.door.cookie
+        self.door().cookie
     }
 
     /// Procedure address given at the door's creation.
     #[must_use]
     pub fn procedure_address(&self) -> u64 {
-        self.door.procedure_address
+        self.door().procedure_address
     }
 
     /// Whatever was given as procedure at the door's creation.
     #[must_use]
     pub fn procedure(&self) -> Option<&Arc<dyn Any + Send + Sync>> {
-        self.door.procedure.as_ref()
+        self.door().procedure.as_ref()
+    }
+
+    /// Takes the procedure out to be run. `None` if the door is revoked, or has none: it is to be refused then.
+    #[inline]
+    pub fn begin_procedure(&mut self) -> Option<Arc<dyn Any + Send + Sync>> {
+        self.remembered.as_mut()?.begin_procedure()
+    }
+
+    /// The procedure has returned: whoever [waits for that](super::wait_for_end) need not wait any longer.
+    #[inline]
+    pub fn end_procedure(&mut self, procedure: Arc<dyn Any + Send + Sync>) {
+        if let Some(remembered) = &mut self.remembered {
+            remembered.end_procedure(procedure);
+        }
     }
 
     /// What `door_info` says about the door.
     #[must_use]
     pub fn info(&self) -> DoorInfo {
-        self.door.info(true)
+        self.door().info(true)
     }
 
     /// Attributes of the door.
     #[must_use]
     pub fn attributes(&self) -> Attributes {
-        self.door.attributes()
+        self.door().attributes()
     }
 
     /// The caller's bytes: a private, 16-byte aligned copy.
@@ -180,7 +206,7 @@ impl Claimed {
     /// True once the caller is gone or gave up.
     #[must_use]
     pub fn is_cancelled(&self) -> bool {
-        self.origin.as_ref().is_some_and(|origin| {
+        self.open().is_some_and(|origin| {
             let link = &origin.lease.link;
             link.is_dead() || link.lane(origin.lease.index).cancel().load(Ordering::Acquire) == origin.seq
         })
@@ -191,7 +217,7 @@ impl Claimed {
     /// # Errors
     /// See [`CredentialError`].
     pub fn process_euid(&self) -> Result<u32, CredentialError> {
-        match &self.origin {
+        match self.open() {
             Some(_) if self.is_cancelled() => Err(CredentialError::CallerGone),
             Some(origin) => identity::of_process(origin).map(|ids| ids.euid),
             None if self.finished => Err(CredentialError::CallerGone),
@@ -204,7 +230,7 @@ impl Claimed {
     /// # Errors
     /// See [`CredentialError`].
     pub fn credentials(&self) -> Result<Credentials, CredentialError> {
-        match &self.origin {
+        match self.open() {
             Some(_) if self.is_cancelled() => Err(CredentialError::CallerGone),
             Some(origin) => identity::of_caller(origin),
             None if self.finished => Err(CredentialError::CallerGone),
@@ -217,7 +243,7 @@ impl Claimed {
     /// # Errors
     /// See [`CredentialError`]; `ENOPROTOOPT` before Linux 6.5.
     pub fn caller_pidfd(&self) -> Result<OwnedFd, CredentialError> {
-        match &self.origin {
+        match self.open() {
             Some(origin) if !self.is_cancelled() => identity::pidfd_of_caller(origin),
             Some(_) | None => Err(CredentialError::CallerGone),
         }
@@ -225,7 +251,7 @@ impl Claimed {
 
     /// Waits until the caller is gone or gave up, or the time has come; true in the first case.
     pub fn wait_cancelled(&self, until: Option<Instant>) -> bool {
-        let Some(origin) = &self.origin else { return false };
+        let Some(origin) = self.open() else { return false };
         let feed = origin.lease.link.lane(origin.lease.index).feed();
         loop {
             // Whoever cancels changes the word afterwards.
@@ -244,7 +270,7 @@ impl Claimed {
 
     /// Answers that the door is revoked and nothing has run.
     pub fn refuse(&mut self) {
-        if self.generation == fork::generation() && !self.finished && self.origin.is_some() {
+        if self.generation == fork::generation() && self.open().is_some() {
             self.complete(Status::Revoked, &[]);
         }
     }
@@ -295,8 +321,7 @@ impl Claimed {
             if !data.is_empty() || !descriptors.is_empty() {
                 return Err(FinishError::TooBig);
             }
-            self.finished = true;
-            self.door.end();
+            self.end();
             return Ok(());
         };
         let nothing = data.is_empty() && descriptors.is_empty();
@@ -332,29 +357,30 @@ impl Claimed {
         descriptors: usize,
         taken: Option<&mut dyn FnMut()>,
     ) -> Result<(), FinishError> {
-        let Some(mut origin) = self.origin.take() else {
+        // Before the caller goes on, who may ask.
+        self.count(Status::Done, data.len(), descriptors);
+        let (Some(origin), Some(remembered)) = (&mut self.origin, &self.remembered) else {
             return Err(FinishError::NoCaller);
         };
-        let running = self.no_longer_running(&origin);
+        let door = &remembered.door;
+        origin.cannot_be_cancelled(door);
         let made = origin.put(Status::Done, data, descriptors);
-        // Before the caller goes on, who may ask.
-        self.count(&mut origin, Status::Done, data.len(), descriptors);
-        let outcome = origin.offer(self.door.pool(), taken);
+        let outcome = origin.offer(door.pool(), taken);
         if outcome == Outcome::TurnedDown {
-            origin.remembered.tally.resume(data.len());
-            self.door.stats.descriptors_turned_down(descriptors);
-            *lock(&origin.lease.link.lanes[origin.lease.index].running) = running;
-            self.origin = Some(origin);
+            remembered.tally.resume(data.len());
+            door.stats.descriptors_turned_down(descriptors);
+            origin.can_be_cancelled(door);
             return Err(FinishError::OutOfDescriptors);
         }
         origin.lease.link.close(origin.lease.index, origin.seq);
         self.end();
-        if outcome == Outcome::Taken {
-            origin.stream(data, made);
-        } else {
-            origin.stream_nothing();
+        let Some(origin) = &self.origin else {
+            return Err(FinishError::NoCaller);
+        };
+        match outcome {
+            Outcome::Taken => origin.stream(data, made),
+            Outcome::TurnedDown | Outcome::GivenUp => origin.stream_nothing(),
         }
-        self.keep(origin);
         if outcome == Outcome::GivenUp {
             Err(FinishError::NoCaller)
         } else {
@@ -362,36 +388,26 @@ impl Claimed {
         }
     }
 
-    /// From here on nobody may cancel this thread for this call. Returns what allowed it.
-    fn no_longer_running(&self, origin: &Origin) -> Option<(u64, u32)> {
-        if self.door.attributes().contains(Attributes::NO_CANCEL) {
-            return None;
-        }
-        lock(&origin.lease.link.lanes[origin.lease.index].running).take()
-    }
-
     /// The invocation is over. What was not taken is closed before the caller goes on.
+    #[inline]
     fn end(&mut self) {
         self.finished = true;
         undertaker::bury_all(std::mem::take(&mut self.fds));
-        self.door.end();
+        self.door().end();
     }
 
-    fn count(&self, origin: &mut Origin, status: Status, bytes: usize, descriptors: usize) {
-        probe::invocation_done(self.door.number(), status as u32, bytes as u64);
-        origin.remembered.tally.end(bytes);
+    #[inline]
+    fn count(&mut self, status: Status, bytes: usize, descriptors: usize) {
+        let timed = self.origin.as_mut().and_then(|origin| origin.timed.take());
+        let Remembered { door, tally, .. } = self.remembered();
+        probe::invocation_done(door.number(), status as u32, bytes as u64);
+        tally.end(bytes);
         if descriptors > 0 {
-            self.door.stats.descriptors_out(descriptors);
+            door.stats.descriptors_out(descriptors);
         }
-        if let Some(timed) = origin.timed.take() {
-            self.door.stats.timed(timed);
+        if let Some(timed) = timed {
+            door.stats.timed(timed);
         }
-    }
-
-    /// Keeps what the next invocation can use.
-    fn keep(&mut self, origin: Origin) {
-        self.remembered = Some(origin.remembered);
-        self.lease = Some(origin.lease);
     }
 
     /// Ends the invocation without an answer: the caller gets EINTR.
@@ -401,43 +417,47 @@ impl Claimed {
         }
         if self.origin.is_some() {
             if self.is_cancelled() {
-                self.door.stats.error(Status::Interrupted);
+                self.door().stats.error(Status::Interrupted);
             } else {
-                self.door.stats.procedure_failed();
+                self.door().stats.procedure_failed();
             }
             self.complete(Status::Interrupted, &[]);
         } else {
-            self.finished = true;
-            self.door.end();
+            self.end();
         }
     }
 
+    #[inline]
     fn complete(&mut self, status: Status, data: &[u8]) {
-        let Some(mut origin) = self.origin.take() else {
+        if let Some(origin) = &self.origin {
+            origin.cannot_be_cancelled(self.door());
+            let made = origin.put(status, data, 0);
+            self.end();
+            self.count(status, data.len(), 0);
+            if let Some(origin) = &self.origin {
+                origin.lease.link.complete(origin.lease.index, origin.seq);
+                origin.stream(data, made);
+            }
+        } else {
             self.finished = true;
-            return;
-        };
-        self.no_longer_running(&origin);
-        let made = origin.put(status, data, 0);
-        self.end();
-        self.count(&mut origin, status, data.len(), 0);
-        origin.lease.link.complete(origin.lease.index, origin.seq);
-        origin.stream(data, made);
-        self.keep(origin);
+        }
     }
 }
 
 impl Drop for Claimed {
     fn drop(&mut self) {
+        if self.remembered.is_none() {
+            return;
+        }
         if fork::last_generation() != self.generation {
             // The parent's invocation: none of its memory exists here.
             std::mem::forget(self.origin.take());
-            std::mem::forget(self.lease.take());
+            std::mem::forget(self.remembered.take());
             return;
         }
         self.fail();
-        if let Some(lease) = self.lease.take() {
-            lease.abandon(self.door.pool());
+        if let Some(origin) = self.origin.take() {
+            origin.lease.abandon(self.door().pool());
         }
     }
 }

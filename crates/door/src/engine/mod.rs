@@ -218,6 +218,14 @@ pub fn revoke(fd: BorrowedFd<'_>) -> io::Result<()> {
     server::revoke(fd)
 }
 
+/// Waits until no procedure of a revoked door of this process runs, or it is `until`; true in the first case.
+///
+/// # Errors
+/// `EBADF` not a door, `EPERM` not ours.
+pub fn wait_for_end(fd: BorrowedFd<'_>, until: Option<Instant>) -> io::Result<bool> {
+    Ok(ours(fd, libc::EPERM)?.wait_for_end(until))
+}
+
 /// Changes the limits of a door of this process, as a whole and only if `change` agrees.
 ///
 /// # Errors

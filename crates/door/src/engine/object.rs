@@ -3,7 +3,8 @@
 use std::any::Any;
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::time::Instant;
 
 use super::internal::InternalFd;
 use super::link::ServerLink;
@@ -12,7 +13,7 @@ use super::stats::DoorStats;
 use super::undertaker;
 use crate::info::{Attributes, DoorInfo, Limits};
 use crate::statistics::Statistics;
-use crate::sys::probe;
+use crate::sys::{barrier, probe};
 
 /// Locks a mutex whose data stays sound even if a thread died while it held it.
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -33,6 +34,8 @@ pub(crate) struct DoorObject {
     references: Mutex<References>,
     counts: bool,
     pub(crate) stats: DoorStats,
+    /// Whoever waits for the last procedure to return waits here.
+    ended: (Mutex<()>, Condvar),
 }
 
 impl std::fmt::Debug for DoorObject {
@@ -108,6 +111,7 @@ impl DoorObject {
             references: Mutex::new(References::default()),
             counts,
             stats: DoorStats::default(),
+            ended: Default::default(),
         })
     }
 
@@ -137,6 +141,33 @@ impl DoorObject {
     pub(crate) fn revoke(&self) {
         self.attributes
             .fetch_or(Attributes::REVOKED.bits(), Ordering::AcqRel);
+    }
+
+    /// Waits until no procedure of the revoked door runs, or it is `until`; true in the first case.
+    pub(crate) fn wait_for_end(&self, until: Option<Instant>) -> bool {
+        // Whoever begins from here on sees that the door is revoked, and who has begun is seen.
+        barrier::heavy();
+        let (mutex, ended) = &self.ended;
+        let mut guard = lock(mutex);
+        while !self.stats.is_empty() {
+            guard = match until.map(|until| until.saturating_duration_since(Instant::now())) {
+                Some(left) if left.is_zero() => return false,
+                Some(left) => {
+                    let woken = ended.wait_timeout(guard, left);
+                    woken.unwrap_or_else(PoisonError::into_inner).0
+                }
+                None => ended.wait(guard).unwrap_or_else(PoisonError::into_inner),
+            };
+        }
+        true
+    }
+
+    /// A procedure of the revoked door has returned.
+    #[cold]
+    pub(crate) fn tell_of_end(&self) {
+        let (mutex, ended) = &self.ended;
+        drop(lock(mutex));
+        ended.notify_all();
     }
 
     /// The limits, if there are any.

@@ -20,8 +20,7 @@ use super::seed::Seed;
 use super::undertaker;
 use crate::info::Attributes;
 use crate::sys::fork::PerProcess;
-use crate::sys::process;
-use crate::sys::socket;
+use crate::sys::{barrier, process, socket};
 
 /// 13 bits that say "door" in the mark of a socket, above 40 bits of server id.
 const MARK: u64 = 0x1D0A << 40;
@@ -91,6 +90,7 @@ pub(crate) fn server() -> io::Result<Arc<Server>> {
     if let Some(server) = slot.as_ref() {
         return Ok(Arc::clone(server));
     }
+    barrier::prepare();
     let random = process::random()?
         .iter()
         .fold(0, |all, byte| all << 8 | u64::from(*byte));

@@ -12,6 +12,7 @@ use std::time::Duration;
 use super::object::lock;
 use super::wire::Status;
 use crate::statistics::{Histogram, Statistics};
+use crate::sys::barrier;
 use crate::sys::process::monotonic_ns;
 
 /// Threads that count in words of their own, per door. Others share.
@@ -27,6 +28,8 @@ pub(crate) struct Tally {
     ended: AtomicU64,
     bytes_in: AtomicU64,
     bytes_out: AtomicU64,
+    /// Procedures of the Rust interface that have begun and not returned.
+    inside: AtomicU64,
     shared: bool,
 }
 
@@ -34,13 +37,11 @@ impl Tally {
     #[inline]
     fn add(&self, word: &AtomicU64, value: u64) {
         if self.shared {
-            word.fetch_add(value, Ordering::Relaxed);
+            word.fetch_add(value, Ordering::AcqRel);
         } else {
             // Whoever holds the tally is the only one that writes: see `DoorStats::tally`.
-            word.store(
-                word.load(Ordering::Relaxed).wrapping_add(value),
-                Ordering::Relaxed,
-            );
+            let now = word.load(Ordering::Relaxed).wrapping_add(value);
+            word.store(now, Ordering::Release);
         }
     }
 
@@ -66,6 +67,20 @@ impl Tally {
     pub(crate) fn resume(&self, bytes: usize) {
         self.add(&self.ended, 1u64.wrapping_neg());
         self.add(&self.bytes_out, (bytes as u64).wrapping_neg());
+    }
+
+    /// A procedure of the Rust interface begins. Whether it may is to be looked at after this.
+    #[inline]
+    pub(crate) fn enter(&self) {
+        self.add(&self.inside, 1);
+        barrier::light();
+    }
+
+    /// It has returned. Whether somebody waits for that is to be looked at after this.
+    #[inline]
+    pub(crate) fn leave(&self) {
+        self.add(&self.inside, 1u64.wrapping_neg());
+        barrier::light();
     }
 
     /// Calls that run now. The thread that counts goes on meanwhile, perhaps many times; but it runs only one at a time, and where
@@ -182,6 +197,15 @@ impl DoorStats {
         let running = lock(&self.tallies).iter().map(|tally| tally.running()).sum();
         self.most_running.fetch_max(running, Ordering::Relaxed);
         running
+    }
+
+    /// True if no procedure of the Rust interface is inside, to one who has seen to it that no other comes, with a
+    /// [heavy barrier](barrier::heavy) in between.
+    pub(crate) fn is_empty(&self) -> bool {
+        let tallies = lock(&self.tallies);
+        tallies
+            .iter()
+            .all(|tally| tally.inside.load(Ordering::Acquire) == 0)
     }
 
     /// A call ended without its procedure having run, or without an answer of its own.

@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex};
 use rustix::thread::futex;
 
 use super::ServerLink;
+use super::running::Running;
 use crate::engine::layout::{CHUNK_BYTES, DOZES, POLLS, Progress, SLEEPS, small};
 use crate::engine::object::{DoorObject, lock};
 use crate::sys::memory::Buffer;
@@ -23,8 +24,8 @@ pub(crate) struct LaneState {
     /// A transfer was put aside.
     pub(crate) parked: AtomicBool,
     pub(crate) transfer: Mutex<Option<Transfer>>,
-    /// The thread that runs the procedure, if it can be cancelled, and the request.
-    pub(crate) running: Mutex<Option<(u64, u32)>>,
+    /// The thread that runs the procedure, if it can be cancelled.
+    pub(crate) running: Running,
     /// See [`ServerLink::rouse`].
     doze: AtomicU8,
 }

@@ -4,6 +4,7 @@ mod bells;
 mod descriptors;
 mod doors;
 mod lanes;
+mod running;
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};

@@ -6,7 +6,6 @@ use std::sync::atomic::Ordering;
 use rustix::thread::futex;
 
 use crate::engine::link::ServerLink;
-use crate::engine::object::lock;
 
 static CANCEL_HOOK: OnceLock<fn(token: u64)> = OnceLock::new();
 
@@ -24,22 +23,20 @@ fn call_cancel_hook(token: u64) {
 }
 
 /// Cancels the thread that serves a lane, if the client gave up the very request it serves.
-pub(super) fn cancel_if_asked(link: &ServerLink, index: usize) {
-    let running = lock(&link.lanes[index].running);
-    if let Some((token, seq)) = *running
-        && link.lane(index).cancel().load(Ordering::Acquire) == seq
-    {
-        call_cancel_hook(token);
+#[inline]
+pub(crate) fn cancel_if_asked(link: &ServerLink, index: usize) {
+    let lane = link.lane(index);
+    let given_up = lane.cancel().load(Ordering::Acquire);
+    if given_up == lane.req().load(Ordering::Relaxed) {
+        link.lanes[index]
+            .running
+            .cancel(|seq| seq == given_up, call_cancel_hook);
     }
 }
 
 /// Cancels the thread that serves a lane of a client that has died.
 pub(crate) fn cancel_running(link: &ServerLink, index: usize) {
-    let running = lock(&link.lanes[index].running);
-    if let Some((token, _)) = *running {
-        call_cancel_hook(token);
-    }
-    drop(running);
+    link.lanes[index].running.cancel(|_| true, call_cancel_hook);
     // The procedure may be waiting for exactly this.
     let feed = link.lane(index).feed();
     feed.fetch_add(1, Ordering::SeqCst);

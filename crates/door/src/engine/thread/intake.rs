@@ -72,16 +72,17 @@ impl ServerThread {
         self.escape
             .observe(lane.client_cpu().load(Ordering::Relaxed), published_cpu());
 
-        let door = match self.look_up(&lease.link, handle) {
-            Ok(door) => door,
+        let remembered = match self.look_up(&lease.link, handle) {
+            Ok(remembered) => remembered,
             Err(status) => {
                 refuse_lane(&lease.link, lease.index, seq, status, descriptors);
                 return Taken::Answered(lease);
             }
         };
+        let door = &remembered.door;
         if !Arc::ptr_eq(door.pool(), pool) {
             // Another pool serves this door, and this thread must not.
-            let (link, index) = (Arc::clone(&lease.link), lease.index);
+            let (link, index) = (lease.link, lease.index);
             link.lane(index).attending().store(0, Ordering::Release);
             link.release(index);
             door.pool().push(Work::Lane(link, index));
@@ -89,24 +90,25 @@ impl ServerThread {
         }
         lane.acc().store(seq, Ordering::Release);
         if lane.cancel().load(Ordering::Acquire) == seq {
-            return Taken::Answered(refuse(&door, lease, seq, Status::Interrupted, descriptors));
+            return self.refuse(remembered, lease, seq, Status::Interrupted, descriptors);
         }
-        if let Err(status) = check(&door, len, descriptors) {
-            return Taken::Answered(refuse(&door, lease, seq, status, descriptors));
+        if let Err(status) = check(door, len, descriptors) {
+            return self.refuse(remembered, lease, seq, status, descriptors);
         }
         let Ok(len) = usize::try_from(len) else {
-            return Taken::Answered(refuse(&door, lease, seq, Status::ArgumentTooLarge, descriptors));
+            return self.refuse(remembered, lease, seq, Status::ArgumentTooLarge, descriptors);
         };
         let fds = if descriptors == 0 {
             Vec::new()
         } else {
             match lease.link.take_descriptors(lease.index, seq, descriptors) {
                 Ok(fds) => fds,
-                Err(Missing::NoRoom) => {
-                    return Taken::Answered(refuse(&door, lease, seq, Status::OutOfDescriptors, 0));
-                }
-                Err(Missing::NotSent) => {
-                    return Taken::Answered(refuse(&door, lease, seq, Status::ArgumentTooLarge, 0));
+                Err(missing) => {
+                    let status = match missing {
+                        Missing::NoRoom => Status::OutOfDescriptors,
+                        Missing::NotSent => Status::ArgumentTooLarge,
+                    };
+                    return self.refuse(remembered, lease, seq, status, 0);
                 }
             }
         };
@@ -114,15 +116,17 @@ impl ServerThread {
         if len > 0 && buffer.reserve(len).is_err() {
             self.buffer = buffer;
             undertaker::bury_all(fds);
-            return Taken::Answered(refuse(&door, lease, seq, Status::NoMemory, 0));
+            return self.refuse(remembered, lease, seq, Status::NoMemory, 0);
         }
         if len <= ARGUMENT_BYTES {
             if len > 0 {
                 let (memory, offset) = lane.argument(len);
                 memory.read(offset, as_uninit(buffer.bytes_mut(len)));
             }
-            return Taken::Invocation(self.invoke(lease, seq, flags, door, buffer, len, fds));
+            return Taken::Invocation(self.invoke(lease, seq, flags, remembered, buffer, len, fds));
         }
+        let door = Arc::clone(door);
+        self.remembered = Some(remembered);
         self.resume(
             lease,
             Transfer {
@@ -151,7 +155,13 @@ impl ServerThread {
                     flags,
                     ..
                 } = transfer;
-                return Taken::Invocation(self.invoke(lease, seq, flags, door, buffer, len, fds));
+                // An argument that was put aside may be for another door than the last one: remember that without a link.
+                let remembered = self
+                    .remembered
+                    .take()
+                    .filter(|remembered| Arc::ptr_eq(&remembered.door, &door))
+                    .unwrap_or_else(|| Remembered::without_link(&door));
+                return Taken::Invocation(self.invoke(lease, seq, flags, remembered, buffer, len, fds));
             }
             Fetched::Parked if lease.link.park_bytes(transfer.len) => {
                 let state = &lease.link.lanes[lease.index];
@@ -231,18 +241,13 @@ impl ServerThread {
         lease: Lease,
         seq: u32,
         flags: u32,
-        door: Arc<DoorObject>,
+        remembered: Remembered,
         buffer: Buffer,
         len: usize,
         fds: Vec<OwnedFd>,
     ) -> Claimed {
+        let door = &remembered.door;
         door.begin();
-        // An argument that was put aside may be for another door than the last one: remember that without a link.
-        let remembered = self
-            .remembered
-            .take()
-            .filter(|remembered| Arc::ptr_eq(&remembered.door, &door))
-            .unwrap_or_else(|| Remembered::without_link(&door));
         remembered.tally.begin(len);
         if !fds.is_empty() {
             door.stats.descriptors_in(fds.len());
@@ -252,9 +257,6 @@ impl ServerThread {
         if timed.is_some() {
             door.stats.look();
         }
-        if !door.attributes().contains(Attributes::NO_CANCEL) {
-            *lock(&lease.link.lanes[lease.index].running) = Some((self.token, seq));
-        }
         let lane = (lease.link.key, lease.index);
         self.streak = if lane == self.last_lane {
             self.streak.saturating_add(1)
@@ -262,50 +264,53 @@ impl ServerThread {
             0
         };
         self.last_lane = lane;
-        Claimed::call(
-            door,
-            Origin {
-                lease,
-                seq,
-                flags,
-                remembered,
-                timed,
-                offers: 0,
-            },
-            buffer,
-            len,
-            fds,
-        )
+        let origin = Origin {
+            lease,
+            seq,
+            flags,
+            token: self.token,
+            timed,
+            offers: 0,
+        };
+        origin.can_be_cancelled(door);
+        Claimed::call(remembered, origin, buffer, len, fds)
     }
 
+    /// Answers a request without running anything.
+    #[cold]
+    fn refuse(
+        &mut self,
+        remembered: Remembered,
+        lease: Lease,
+        seq: u32,
+        status: Status,
+        descriptors: usize,
+    ) -> Taken {
+        let lease = refuse(&remembered.door, lease, seq, status, descriptors);
+        self.remembered = Some(remembered);
+        Taken::Answered(lease)
+    }
+
+    /// The door a handle means, taken out of memory.
     #[inline]
-    fn look_up(&mut self, link: &Arc<ServerLink>, handle: u64) -> Result<Arc<DoorObject>, Status> {
+    fn look_up(&mut self, link: &Arc<ServerLink>, handle: u64) -> Result<Remembered, Status> {
         let version = link.version();
-        let door = match &self.remembered {
-            Some(remembered)
-                if remembered.handle == handle
-                    && remembered.version == version
-                    && remembered.link_key == link.key =>
-            {
-                Arc::clone(&remembered.door)
-            }
-            _ => {
+        let known = self.remembered.take().filter(|remembered| {
+            remembered.handle == handle && remembered.version == version && remembered.link_key == link.key
+        });
+        let remembered = match known {
+            Some(remembered) => remembered,
+            None => {
                 let door = link.resolve(handle).ok_or(Status::Stale)?;
-                self.remembered = Some(Remembered {
-                    handle,
-                    version,
-                    link_key: link.key,
-                    door: Arc::clone(&door),
-                    tally: door.stats.tally(),
-                });
-                door
+                Remembered::new(link.key, handle, version, door)
             }
         };
-        if door.is_revoked() {
-            door.stats.error(Status::Revoked);
+        if remembered.door.is_revoked() {
+            remembered.door.stats.error(Status::Revoked);
+            self.remembered = Some(remembered);
             Err(Status::Revoked)
         } else {
-            Ok(door)
+            Ok(remembered)
         }
     }
 }

@@ -1,10 +1,11 @@
 //! What a server thread keeps from one invocation to the next: a lane, and the door it meant.
 
+use std::any::Any;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use crate::engine::layout::small;
-use crate::engine::link::ServerLink;
+use crate::engine::link::{LaneState, ServerLink};
 use crate::engine::object::DoorObject;
 use crate::engine::pool::{Pool, Work};
 use crate::engine::stats::Tally;
@@ -19,6 +20,12 @@ pub(crate) struct Lease {
 }
 
 impl Lease {
+    /// What the server knows about it.
+    #[inline]
+    pub(crate) fn state(&self) -> &LaneState {
+        &self.link.lanes[self.index]
+    }
+
     /// Tells the client that this thread attends to the lane: it need not ring.
     pub(crate) fn attend(&mut self, pool: &Arc<Pool>) {
         if !self.announced
@@ -45,21 +52,58 @@ pub(crate) struct Remembered {
     pub(super) link_key: u64,
     pub(super) handle: u64,
     pub(super) version: u32,
+    /// The door's, so that it need not be counted at each call. Before the door, which must outlive it: whoever lets go of a procedure
+    /// last runs what the application has to say about that.
+    procedure: Option<Arc<dyn Any + Send + Sync>>,
     pub(crate) door: Arc<DoorObject>,
     /// Where this thread counts what the door does.
     pub(crate) tally: Arc<Tally>,
 }
 
 impl Remembered {
+    #[cold]
+    pub(super) fn new(link_key: u64, handle: u64, version: u32, door: Arc<DoorObject>) -> Self {
+        Self {
+            link_key,
+            handle,
+            version,
+            procedure: door.procedure.clone(),
+            tally: door.stats.tally(),
+            door,
+        }
+    }
+
     /// A memory of the door alone, which no look-up finds: links are numbered from 1.
     #[cold]
-    pub(super) fn without_link(door: &Arc<DoorObject>) -> Self {
-        Self {
-            link_key: 0,
-            handle: 0,
-            version: 0,
-            door: Arc::clone(door),
-            tally: door.stats.tally(),
+    pub(crate) fn without_link(door: &Arc<DoorObject>) -> Self {
+        Self::new(0, 0, 0, Arc::clone(door))
+    }
+
+    /// Takes the procedure out to be run; `None` if the door is revoked, and from then on.
+    #[inline]
+    pub(crate) fn begin_procedure(&mut self) -> Option<Arc<dyn Any + Send + Sync>> {
+        let procedure = self.procedure.take();
+        self.tally.enter();
+        if procedure.is_none() || self.door.is_revoked() {
+            self.leave();
+            self.procedure = procedure;
+            return None;
+        }
+        procedure
+    }
+
+    /// It has returned.
+    #[inline]
+    pub(crate) fn end_procedure(&mut self, procedure: Arc<dyn Any + Send + Sync>) {
+        self.procedure = Some(procedure);
+        self.leave();
+    }
+
+    #[inline]
+    fn leave(&self) {
+        self.tally.leave();
+        if self.door.is_revoked() {
+            self.door.tell_of_end();
         }
     }
 }

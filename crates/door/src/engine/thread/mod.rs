@@ -20,11 +20,10 @@ use super::stats::Sampler;
 use crate::sys::memory::Buffer;
 use crate::sys::probe;
 
-use cancel::cancel_if_asked;
 use intake::Taken;
 
-pub(crate) use cancel::cancel_running;
 pub use cancel::set_cancel_hook;
+pub(crate) use cancel::{cancel_if_asked, cancel_running};
 pub(crate) use intake::{PATIENCE, patience_with, sleep_on};
 pub(crate) use lease::{Lease, Remembered};
 pub(crate) use refuse::{refuse_if_revoked, refuse_retired};
@@ -113,11 +112,10 @@ impl ServerThread {
 
     /// Takes back what a finished invocation held: its buffer, and its client, whose next call is likely to be soon.
     pub fn retire(&mut self, mut claimed: Claimed) {
-        let (lease, remembered, mut buffer) = claimed.dismantle();
-        buffer.trim();
-        self.buffer = buffer;
-        self.remembered = remembered.or_else(|| self.remembered.take());
-        if let Some(lease) = lease {
+        if let Some((lease, remembered, mut buffer)) = claimed.dismantle() {
+            buffer.trim();
+            self.buffer = buffer;
+            self.remembered = Some(remembered);
             self.lease = Some(lease);
         }
     }
@@ -182,7 +180,7 @@ impl ServerThread {
             };
             match work {
                 Some(Work::Unreferenced(door)) if door.begin_unreferenced() => {
-                    return Ok(Claimed::unreferenced(door));
+                    return Ok(Claimed::unreferenced(&door));
                 }
                 Some(Work::Lane(link, index)) => self.take_lane(link, index),
                 Some(Work::Unreferenced(_)) | None => {}
