@@ -1,4 +1,4 @@
-//! Project tasks: `cargo xtask run | test | install | bench | fuzz | man | model | spec`.
+//! Project tasks: `cargo xtask run | test | install | bench | fuzz | man | model | soak | spec`.
 #![deny(unsafe_code)]
 
 mod bench;
@@ -10,6 +10,7 @@ mod packages;
 mod prove;
 mod relay;
 mod run;
+mod soak;
 mod spec;
 mod sys;
 mod test;
@@ -79,6 +80,11 @@ enum Task {
     },
     /// Checks the models of what the threads of doors share, in every order in which they can meet.
     Model,
+    /// Makes millions of calls between processes that are killed, forked and interrupted, and looks for what is lost or left behind.
+    Soak {
+        #[command(subcommand)]
+        which: soak::Which,
+    },
     /// Lists the rows of the specification with the test that covers each; fails on a required row without one.
     Spec {
         /// Also lists rows that no test covers yet and that are not required yet.
@@ -116,6 +122,7 @@ fn main() -> ExitCode {
         Task::Fuzz { seconds, target } => prove::fuzz(seconds, target.as_deref()),
         Task::Man { check } => man::run(check),
         Task::Model => prove::model(),
+        Task::Soak { which } => soak::run(&which),
         Task::Spec { all } => spec::run(all),
     };
     match done {

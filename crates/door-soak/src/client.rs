@@ -1,0 +1,294 @@
+//! The Rust callers: each thread keeps account of what became of its calls. `c/client.c` does the same.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, anyhow, bail, ensure};
+use door::{Call, CallError, DoorHandle};
+
+use crate::ledger::PEERS;
+use crate::message::{Kind, Request};
+use crate::peer::{NAMES, PATIENCE, Peer, ask};
+use crate::random::Random;
+use crate::shared::{CHILD, Number, Phase, Seat, Shared, now};
+use crate::{process, sys, token};
+
+/// Calls a forked child makes.
+const CHILD_CALLS: u32 = 20;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Options {
+    /// Folder of the run.
+    folder: PathBuf,
+    /// Where its random numbers come from.
+    seed: u64,
+    /// Seat of its first thread; those that call sit behind it.
+    seat: usize,
+    /// Calling threads.
+    threads: usize,
+}
+
+/// One thread that calls.
+#[derive(Debug)]
+struct Caller {
+    shared: Shared,
+    seat: usize,
+    random: Random,
+    peers: Vec<Peer>,
+    /// The bytes of a request.
+    bytes: Vec<u8>,
+}
+
+/// What is special about a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mood {
+    /// It has to be answered.
+    Patient,
+    /// A signal may end it.
+    Interruptible,
+    /// It is given up soon.
+    Hurried,
+}
+
+impl Caller {
+    fn new(folder: &Path, shared: Shared, seat: usize, random: Random) -> Result<Self> {
+        let life = shared.add(Number::Lives, 1) + 1;
+        let peers = NAMES.iter().zip(seat * PEERS..).map(|(name, caller)| {
+            let caller = u32::try_from(caller).context("no such seat")?;
+            Ok(Peer::new(folder, name, caller, life))
+        });
+        Ok(Self {
+            shared,
+            seat,
+            random,
+            peers: peers.collect::<Result<_>>()?,
+            bytes: Vec::new(),
+        })
+    }
+
+    /// Calls until the run ends, and rests in between.
+    fn run(mut self) -> Result<()> {
+        shared_thread(self.shared, self.seat);
+        loop {
+            match self.shared.phase() {
+                Phase::Calling => self.call_and_fork()?,
+                Phase::Rest(rest) => {
+                    self.settle()?;
+                    self.shared.rest(self.seat, rest);
+                }
+                Phase::End => return self.settle(),
+            }
+        }
+    }
+
+    fn call_and_fork(&mut self) -> Result<()> {
+        self.call()?;
+        if self.random.one_in(4000) {
+            self.fork()?;
+        }
+        Ok(())
+    }
+
+    /// One call of some server.
+    fn call(&mut self) -> Result<()> {
+        let index = self.random.below(5) as usize;
+        let mood = match self.random.below(200) {
+            0..2 => Mood::Interruptible,
+            2..4 => Mood::Hurried,
+            _ => Mood::Patient,
+        };
+        let Some(request) = self.request(index, mood)? else {
+            std::thread::yield_now();
+            return Ok(());
+        };
+        let random = &mut self.random;
+        request.encode(random.size(), &mut self.bytes);
+        let mut call = Call::new(&self.bytes).timeout(match mood {
+            Mood::Hurried => Duration::from_micros(random.below(1500).into()),
+            _ => PATIENCE,
+        });
+        if mood == Mood::Interruptible {
+            call = call.interruptible();
+        }
+        for number in 1..=request.given.into() {
+            call = call.give(token::make(request.token_there(number))?);
+        }
+        let shared = self.shared;
+        shared.add(Number::Calls, 1);
+        shared.add(Number::Bytes, self.bytes.len() as u64 + u64::from(request.reply));
+        shared.set_seat(self.seat, Seat::Peer, index as u64);
+        shared.set_seat(self.seat, Seat::Serial, request.serial);
+        shared.set_seat(self.seat, Seat::Since, now());
+        let peer = &mut self.peers[index];
+        let outcome = peer
+            .door
+            .as_ref()
+            .context("a request is made for an open door")?
+            .call_with(call);
+        shared.set_seat(self.seat, Seat::Since, 0);
+        match outcome {
+            Ok(answer) => {
+                check(&request, answer).with_context(|| peer.path.display().to_string())?;
+                peer.answered += 1;
+                shared.add(Number::Answered, 1);
+                shared.add(Number::There, request.given.into());
+                shared.add(Number::Back, request.wanted.into());
+            }
+            Err(failed) => {
+                let number = account(peer, mood, failed.into())?;
+                shared.add(number, 1);
+            }
+        }
+        Ok(())
+    }
+
+    /// The next request for a server; none if it is dead.
+    fn request(&mut self, index: usize, mood: Mood) -> Result<Option<Request>> {
+        let Self { random, peers, .. } = self;
+        let peer = &mut peers[index];
+        if peer.door()?.is_none() {
+            return Ok(None);
+        }
+        peer.serial += 1;
+        let mut some_descriptors = || {
+            if random.one_in(20) { random.below(4) } else { 0 }
+        };
+        let (given, wanted) = (some_descriptors(), some_descriptors());
+        let slow = mood != Mood::Patient || random.one_in(200);
+        Ok(Some(Request {
+            nonce: random.next() << 16 ^ u64::from(peer.caller),
+            life: peer.life,
+            serial: peer.serial,
+            caller: peer.caller,
+            kind: Kind::Call as u32,
+            reply: random.size(),
+            given,
+            wanted,
+            work: if slow { random.below(2000) } else { 0 },
+        }))
+    }
+
+    /// A child that calls, by a descriptor it inherits and by its own.
+    fn fork(&mut self) -> Result<()> {
+        let (shared, seat, seed) = (self.shared, self.seat + CHILD, self.random.next());
+        let folder = self.peers[0].path.parent().context("a folder")?.to_path_buf();
+        let inherited = self.peers[0].door.as_ref();
+        let well = sys::in_child(|| {
+            let called = child(shared, seat, Random::new(seed, 0), &folder, inherited);
+            if let Err(error) = &called {
+                eprintln!("SOAK, process {}: a forked child: {error:#}", std::process::id());
+            }
+            called.is_ok()
+        })?;
+        ensure!(well, "a forked child failed");
+        self.shared.add(Number::Children, 1);
+        Ok(())
+    }
+
+    fn settle(&self) -> Result<()> {
+        self.peers.iter().try_for_each(Peer::settle)
+    }
+}
+
+/// What a forked child does.
+fn child(
+    shared: Shared,
+    seat: usize,
+    random: Random,
+    folder: &Path,
+    inherited: Option<&DoorHandle>,
+) -> Result<()> {
+    shared_thread(shared, seat);
+    if let Some(door) = inherited {
+        ask(door, Kind::Count, 0).context("the inherited descriptor")?;
+    }
+    let mut own = Caller::new(folder, shared, seat, random)?;
+    (0..CHILD_CALLS).try_for_each(|_| own.call())?;
+    own.settle()
+}
+
+/// Says who sits there.
+fn shared_thread(shared: Shared, seat: usize) {
+    let thread = rustix::thread::gettid().as_raw_nonzero().get();
+    shared.set_seat(seat, Seat::Thread, thread.unsigned_abs().into());
+}
+
+/// Looks at every byte and every descriptor of an answer.
+fn check(request: &Request, answer: door::Answer) -> Result<()> {
+    let (data, descriptors) = answer.into_parts();
+    request.figures(&data)?;
+    ensure!(
+        descriptors.len() == request.wanted as usize,
+        "descriptors of an answer are missing"
+    );
+    for (descriptor, number) in descriptors.into_iter().zip(1..) {
+        let fd = std::os::fd::OwnedFd::from(descriptor);
+        ensure!(
+            token::read(fd)? == request.token_back(number),
+            "a descriptor is another answer's"
+        );
+    }
+    Ok(())
+}
+
+/// Where a failed call is counted; fails if it was none that may fail so.
+fn account(peer: &mut Peer, mood: Mood, error: CallError) -> Result<Number> {
+    let number = match error {
+        CallError::TimedOut if mood == Mood::Hurried => Number::TimedOut,
+        CallError::Interrupted if peer.mortal || mood == Mood::Interruptible => Number::Interrupted,
+        CallError::Again if mood == Mood::Interruptible => Number::Again,
+        CallError::Revoked if peer.mortal => Number::Revoked,
+        other => bail!(
+            "call {} of {} ({mood:?}) failed: {other}",
+            peer.serial,
+            peer.path.display()
+        ),
+    };
+    match number {
+        Number::TimedOut | Number::Interrupted => peer.uncertain += 1,
+        Number::Revoked => peer.door = None,
+        _ => {}
+    }
+    Ok(number)
+}
+
+/// Calls from some threads until the run ends.
+pub(crate) fn run(options: &Options) -> Result<()> {
+    process::end_with_parent()?;
+    let shared = Shared::open(&options.folder)?;
+    // A signal that nothing but calls notice.
+    signal_hook::flag::register(signal_hook::consts::SIGUSR1, Arc::new(AtomicBool::new(false)))?;
+    let threads = (1..=options.threads).map(|number| {
+        let random = Random::new(options.seed, number as u64);
+        let caller = Caller::new(&options.folder, shared, options.seat + number, random)?;
+        Ok(std::thread::spawn(move || caller.run()))
+    });
+    let mut threads = threads.collect::<Result<Vec<_>>>()?;
+    shared_thread(shared, options.seat);
+    let mut random = Random::new(options.seed, 0);
+    while shared.phase() != Phase::End {
+        if let Some(ended) = threads.iter().position(JoinHandle::is_finished)
+            && shared.phase() != Phase::End
+        {
+            return join(threads.swap_remove(ended));
+        }
+        if let Phase::Rest(rest) = shared.phase() {
+            let at_rest = |number| shared.seat(options.seat + number, Seat::Rest) == rest;
+            if (1..=options.threads).all(at_rest) {
+                shared.set_seat(options.seat, Seat::Allocated, sys::allocated());
+                shared.rest(options.seat, rest);
+            }
+        } else if let Some(thread) = threads.get(random.below(4) as usize) {
+            sys::interrupt(thread);
+        }
+        std::thread::sleep(Duration::from_micros(500));
+    }
+    threads.into_iter().try_for_each(join)
+}
+
+fn join(thread: JoinHandle<Result<()>>) -> Result<()> {
+    thread.join().map_err(|_| anyhow!("a calling thread panicked"))?
+}
