@@ -31,11 +31,21 @@ pub(crate) struct Received {
 /// Room for the ancillary data of one record; a union-like array for its alignment.
 const CONTROL_WORDS: usize = (16 + MAX_DESCRIPTORS * 4 + 32 + 64) / 8 + 1;
 
-/// Receives one record without waiting.
+/// Receives one record without waiting; one of no bytes and without a sender is the end.
 ///
 /// # Errors
 /// `WouldBlock` if there is none; see recvmsg(2).
 pub(crate) fn receive(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Received> {
+    let received = receive_once(socket, buffer)?;
+    if received.len > 0 || received.ids.is_some() || !received.fds.is_empty() {
+        return Ok(received);
+    }
+    // The kernel looks for a record first and for the end then. Between the two a last record may have come, and then the end: it is
+    // there now, and nothing can come after it.
+    receive_once(socket, buffer)
+}
+
+fn receive_once(socket: BorrowedFd<'_>, buffer: &mut [u8]) -> io::Result<Received> {
     let mut control = [0u64; CONTROL_WORDS];
     let mut vector = libc::iovec {
         iov_base: buffer.as_mut_ptr().cast(),
@@ -300,4 +310,50 @@ pub(crate) fn unsent_bytes(socket: BorrowedFd<'_>) -> io::Result<usize> {
         return Err(io::Error::last_os_error());
     }
     Ok(usize::try_from(bytes).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::AsFd;
+
+    use super::*;
+
+    fn pair() -> (OwnedFd, OwnedFd) {
+        use rustix::net::{AddressFamily, SocketFlags, SocketType, socketpair};
+        socketpair(
+            AddressFamily::UNIX,
+            SocketType::SEQPACKET,
+            SocketFlags::CLOEXEC,
+            None,
+        )
+        .unwrap()
+    }
+
+    /// The first thing there is to receive, its length.
+    fn first(socket: &OwnedFd) -> usize {
+        loop {
+            match receive(socket.as_fd(), &mut [0; 8]) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                received => return received.unwrap().len,
+            }
+        }
+    }
+
+    #[test]
+    fn the_end_does_not_overtake_the_last_record() {
+        // Handed over one by one, so that the two meet at every possible moment.
+        let (give, take) = std::sync::mpsc::sync_channel::<OwnedFd>(0);
+        let sender = std::thread::spawn(move || {
+            for socket in take {
+                send(socket.as_fd(), b"last", &[], None).unwrap();
+            }
+        });
+        for _ in 0..2_000 {
+            let (ours, theirs) = pair();
+            give.send(theirs).unwrap();
+            assert_eq!((first(&ours), first(&ours)), (4, 0));
+        }
+        drop(give);
+        sender.join().unwrap();
+    }
 }
