@@ -10,10 +10,13 @@ use crate::parse::{Method, Parameter, Service};
 pub(crate) fn generate(service: &Service) -> TokenStream {
     let the_trait = the_trait(service);
     let client = client(service);
+    // Whoever has the feature has what this is written in terms of.
+    let awaited = cfg!(feature = "tokio").then(|| awaited(service));
     let server = server(service);
     quote! {
         #the_trait
         #client
+        #awaited
         #server
     }
 }
@@ -134,30 +137,118 @@ fn client(service: &Service) -> TokenStream {
     }
 }
 
-fn client_method(method: &Method, visibility: &syn::Visibility) -> TokenStream {
-    let signature = &method.item.sig;
-    let (name, output, number) = (&signature.ident, &method.output, method.number);
-    let (docs, attributes) = (docs(&method.item.attrs), other_attributes(&method.item.attrs));
-    let sent = method.parameters.iter().filter_map(|parameter| match parameter {
-        Parameter::Context => None,
-        Parameter::Sent(name, sent) => Some((name, sent)),
-    });
-    let (names, types): (Vec<_>, Vec<_>) = sent.unzip();
-    let values = names
+/// The client whose methods are futures.
+fn awaited(service: &Service) -> TokenStream {
+    let (visibility, name) = (&service.item.vis, &service.item.ident);
+    let (client, awaited) = (format_ident!("{name}Client"), format_ident!("{name}Awaited"));
+    let summary = format!("A client of [`{name}`] whose calls are awaited: see [`{client}::awaited`].");
+    let methods = service
+        .methods
         .iter()
-        .zip(&types)
-        .map(|(name, sent)| outgoing(sent, &name.to_token_stream()));
-    let wire = carry::wire_type(output);
-    let result = carry::convert(output, &quote!(result), false);
+        .map(|method| awaited_method(method, visibility));
     quote! {
-        #(#docs)*
-        ///
-        /// # Errors
-        /// The outer error is the transport's: see [`door_service::Error`](::door_service::Error).
-        #(#attributes)*
-        #visibility fn #name(&self, #(#names: #types),*) -> ::core::result::Result<#output, ::door_service::Error> {
-            let result: #wire = self.0.call(#number, &(#(#values,)*))?;
+        #[allow(dead_code, reason = "a program may need only the other one")]
+        impl #client {
+            /// The same client with methods that do not block: each gives a future, which makes the call when it is polled, and gives it up
+            /// when it is dropped.
+            #[must_use]
+            #visibility fn awaited(&self) -> #awaited {
+                #awaited(self.0.clone())
+            }
+        }
+
+        #[doc = #summary]
+        #[derive(Clone, Debug)]
+        #[allow(dead_code, reason = "a program may need only the other one")]
+        #visibility struct #awaited(::door_service::__private::Stub);
+
+        #[allow(dead_code, reason = "a program may need only some of them")]
+        impl #awaited {
+            #(#methods)*
+        }
+    }
+}
+
+/// What the methods of both clients have in common: what stands before the name, the parameters, and the values that are sent.
+struct Outgoing {
+    heading: TokenStream,
+    parameters: TokenStream,
+    values: TokenStream,
+    wire: TokenStream,
+    result: TokenStream,
+    output: TokenStream,
+}
+
+impl Outgoing {
+    fn of(method: &Method) -> Self {
+        let (docs, attributes) = (docs(&method.item.attrs), other_attributes(&method.item.attrs));
+        let output = &method.output;
+        let sent = method.parameters.iter().filter_map(|parameter| match parameter {
+            Parameter::Context => None,
+            Parameter::Sent(name, sent) => Some((name, sent)),
+        });
+        let (names, types): (Vec<_>, Vec<_>) = sent.unzip();
+        let values = names
+            .iter()
+            .zip(&types)
+            .map(|(name, sent)| outgoing(sent, &name.to_token_stream()));
+        Self {
+            heading: quote! {
+                #(#docs)*
+                ///
+                /// # Errors
+                /// The outer error is the transport's: see [`door_service::Error`](::door_service::Error).
+                #(#attributes)*
+            },
+            parameters: quote!(#(#names: #types),*),
+            values: quote!(&(#(#values,)*)),
+            wire: carry::wire_type(output),
+            result: carry::convert(output, &quote!(result), false),
+            output: quote!(::core::result::Result<#output, ::door_service::Error>),
+        }
+    }
+}
+
+fn client_method(method: &Method, visibility: &syn::Visibility) -> TokenStream {
+    let (name, number) = (&method.item.sig.ident, method.number);
+    let Outgoing {
+        heading,
+        parameters,
+        values,
+        wire,
+        result,
+        output,
+    } = Outgoing::of(method);
+    quote! {
+        #heading
+        #visibility fn #name(&self, #parameters) -> #output {
+            let result: #wire = self.0.call(#number, #values)?;
             ::core::result::Result::Ok(#result)
+        }
+    }
+}
+
+fn awaited_method(method: &Method, visibility: &syn::Visibility) -> TokenStream {
+    let (name, number) = (&method.item.sig.ident, method.number);
+    let Outgoing {
+        heading,
+        parameters,
+        values,
+        wire,
+        result,
+        output,
+    } = Outgoing::of(method);
+    quote! {
+        #heading
+        #visibility fn #name(
+            &self,
+            #parameters
+        ) -> impl ::core::future::Future<Output = #output> + ::core::marker::Send + use<> {
+            let call = self.0.prepare(#number, #values);
+            async move {
+                let result: #wire = call.call().await?;
+                ::core::result::Result::Ok(#result)
+            }
         }
     }
 }

@@ -11,7 +11,7 @@ use syn::{
 use crate::carry;
 
 /// Names a client has itself.
-const RESERVED: [&str; 5] = ["at", "over", "within", "max_reply_bytes", "door"];
+const RESERVED: [&str; 6] = ["at", "over", "within", "max_reply_bytes", "door", "awaited"];
 
 /// The trait, understood.
 pub(crate) struct Service {

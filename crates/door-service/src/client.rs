@@ -73,13 +73,11 @@ impl Stub {
     /// # Errors
     /// See [`Error`].
     pub fn call<R: DeserializeOwned>(&self, method: u32, parameters: &impl Serialize) -> Result<R, Error> {
-        let (mut request, mut reply) = MEMORY.take();
-        request.clear();
-        request.extend_from_slice(&RequestHeader::new(self.identity, method).encode());
+        let (memory, mut reply) = MEMORY.take();
         // A parameter's own code may call a service, too: the memory is not borrowed meanwhile.
-        let (request, sent) =
-            descriptors::encode(parameters, request).map_err(|error| Error::Unsendable(error.to_string()))?;
-        let outcome = self.exchange(&request, sent, &mut reply);
+        let (request, sent) = self.encode(method, parameters, memory)?;
+        let outcome = self.door.call_reusing(self.message(&request, sent), &mut reply);
+        let outcome = outcome.map_err(Error::from);
         let result = outcome.and_then(|descriptors| understand(&reply, descriptors));
         if request.capacity() <= KEEP_BYTES && reply.capacity() <= KEEP_BYTES {
             MEMORY.set((request, reply));
@@ -87,19 +85,36 @@ impl Stub {
         result
     }
 
-    fn exchange(
+    /// Encodes the parameters of a call that is to be awaited.
+    #[cfg(feature = "tokio")]
+    #[must_use]
+    pub fn prepare(&self, method: u32, parameters: &impl Serialize) -> Prepared {
+        Prepared {
+            stub: self.clone(),
+            encoded: self.encode(method, parameters, Vec::new()),
+        }
+    }
+
+    /// A request, in `memory`, and the descriptors that travel with it.
+    fn encode(
         &self,
-        request: &[u8],
-        sent: Vec<OwnedFd>,
-        reply: &mut Vec<u8>,
-    ) -> Result<Vec<ReceivedDescriptor>, Error> {
+        method: u32,
+        parameters: &impl Serialize,
+        mut memory: Vec<u8>,
+    ) -> Result<(Vec<u8>, Vec<OwnedFd>), Error> {
+        memory.clear();
+        memory.extend_from_slice(&RequestHeader::new(self.identity, method).encode());
+        descriptors::encode(parameters, memory).map_err(|error| Error::Unsendable(error.to_string()))
+    }
+
+    /// The call that carries a request; its time begins now.
+    fn message<'a>(&self, request: &'a [u8], sent: Vec<OwnedFd>) -> Call<'a> {
         let call = Call::new(request).max_reply_bytes(self.max_reply_bytes);
         let call = sent.into_iter().fold(call, Call::give);
-        let call = match self.patience {
+        match self.patience {
             Some(patience) => call.timeout(patience),
             None => call,
-        };
-        Ok(self.door.call_reusing(call, reply)?)
+        }
     }
 
     /// Sends the client itself in a message.
@@ -113,6 +128,28 @@ impl Stub {
     pub fn receive<'de, D: Deserializer<'de>>(deserializer: D, identity: Identity) -> Result<Self, D::Error> {
         let door = descriptors::receive(deserializer)?.into_door();
         Ok(Self::over(door.map_err(D::Error::custom)?, identity))
+    }
+}
+
+/// A call with its parameters, ready to be made. It borrows nothing.
+#[cfg(feature = "tokio")]
+#[derive(Debug)]
+pub struct Prepared {
+    stub: Stub,
+    encoded: Result<(Vec<u8>, Vec<OwnedFd>), Error>,
+}
+
+#[cfg(feature = "tokio")]
+impl Prepared {
+    /// Makes the call without blocking; see [`DoorHandle::call_async`].
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn call<R: DeserializeOwned>(self) -> Result<R, Error> {
+        let (request, sent) = self.encoded?;
+        let message = self.stub.message(&request, sent);
+        let (reply, descriptors) = self.stub.door.call_async(message).await?.into_parts();
+        understand(&reply, descriptors)
     }
 }
 

@@ -66,6 +66,12 @@
 //! | [`Fd`], within any type of serde's | a descriptor as a field |
 //! | a client type such as `FilesClient` | a reference to another service, for instance to an object with a door of its own |
 //!
+//! # async
+//!
+//! With the feature `tokio` a client has a twin whose methods give futures, under any runtime: `files.awaited().open("letter").await`. The
+//! parameters are encoded at once, so a future borrows nothing. Methods of the trait itself stay plain functions: a server made by
+//! `create_with(Door::builder().runtime(&handle))` runs them on the blocking pool of a runtime, where they may `block_on` what they like.
+//!
 //! # What is on the wire
 //!
 //! A request is a header of 20 bytes (format, version, service, method) and the parameters as a postcard tuple; a reply is a
@@ -89,6 +95,8 @@ mod error;
 mod server;
 mod wire;
 
+#[cfg(feature = "tokio")]
+pub use client::Prepared;
 pub use client::Stub;
 pub use context::Context;
 pub use descriptors::Fd;

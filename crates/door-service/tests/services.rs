@@ -408,3 +408,61 @@ fn descriptors_do_not_travel_outside_of_calls() {
     assert!(postcard::to_stdvec(&fd).is_err());
     assert!(postcard::from_bytes::<Fd>(&[0]).is_err());
 }
+
+/// Runs a future on a runtime of one thread, which blocks if the future does.
+fn run<T>(future: impl Future<Output = T>) -> T {
+    let mut builder = tokio::runtime::Builder::new_current_thread();
+    let runtime = builder.enable_all().build().unwrap();
+    runtime.block_on(async {
+        let limit = tokio::time::timeout(Duration::from_secs(60), future);
+        limit.await.expect("it hangs")
+    })
+}
+
+#[test]
+fn methods_can_be_awaited() {
+    let office = Office::open();
+    let desk = office.client().awaited();
+    run(async {
+        assert_eq!(desk.add(-3, 5).await.unwrap(), 2);
+        assert_eq!(desk.checksum(&vec![1; 500_000]).await.unwrap(), 500_000);
+        // What is sent is taken when the method is called, not when it is awaited.
+        let later = {
+            let words = ["a".to_owned(), "b".to_owned()];
+            desk.join(&words, " and ")
+        };
+        assert_eq!(later.await.unwrap(), "a and b");
+        assert_eq!(desk.complain(7).await.unwrap().unwrap_err().code, 7);
+        let (given, lent) = (file_with("given, "), file_with("lent"));
+        let read = desk.read(given, lent.as_fd()).await.unwrap();
+        assert_eq!(read, "given, lent");
+        let opened = desk.open(Path::new("/dev/null")).await.unwrap().unwrap();
+        assert_eq!(contents(opened), "");
+        let counter = desk.counter().await.unwrap();
+        assert_eq!(counter.next().unwrap(), 1);
+        assert_eq!(counter.awaited().next().await.unwrap(), 2);
+        assert!(matches!(
+            desk.panic().await,
+            Err(Error::Door(CallError::Interrupted))
+        ));
+        assert!(matches!(desk.not_sendable().await, Err(Error::Unanswerable)));
+    });
+}
+
+#[test]
+fn an_awaited_method_keeps_nobody_waiting_and_can_be_given_up() {
+    let office = Office::open();
+    run(async {
+        let desk = office.client().awaited();
+        tokio::select! {
+            outcome = tokio::spawn(desk.wait()) => panic!("nobody gave up: {outcome:?}"),
+            sum = desk.add(20, 22) => assert_eq!(sum.unwrap(), 42),
+        }
+        let impatient = office.client().within(Duration::from_millis(5)).awaited();
+        let outcome = impatient.wait().await;
+        assert!(
+            matches!(outcome, Err(Error::Door(CallError::TimedOut))),
+            "{outcome:?}"
+        );
+    });
+}
