@@ -175,6 +175,6 @@ fn every_block_of_the_page_does_what_it_says() {
             (language, label) => panic!("a block nobody runs: {language} {label}"),
         }
     }
-    assert_eq!(programs, 5, "server, two clients, none, types");
+    assert_eq!(programs, 6, "server, two clients, none, types, futures");
     let _ = std::fs::remove_file(user.folder_note());
 }
