@@ -50,6 +50,7 @@ pub(crate) fn restore(state: CancelState) {
 /// Acts on a pending cancellation if the application allows it.
 pub(crate) fn act_on_pending(state: CancelState) {
     if state.0 == PTHREAD_CANCEL_ENABLE {
+        crate::sanitizer::leaving_frames();
         restore(state);
         // SAFETY: unwinding from here is allowed, the callers are `C-unwind` frames that own nothing.
         unsafe { pthread_testcancel() };

@@ -28,6 +28,7 @@ mod load;
 mod memory;
 mod next;
 mod path;
+mod sanitizer;
 mod status;
 mod stream;
 mod trampoline;

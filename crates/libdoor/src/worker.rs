@@ -19,6 +19,7 @@ use crate::create::Depletion;
 use crate::descriptor::{self, Outgoing};
 use crate::errno::{Errno, caught, guard, of_finish};
 use crate::memory;
+use crate::sanitizer;
 use crate::trampoline;
 use crate::types::{DOOR_UNREF_DATA, DoorDesc, ServerProcedure};
 
@@ -55,6 +56,7 @@ pub(crate) fn forks() -> u32 {
         // SAFETY: the handler only counts.
         unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
         doors::set_cancel_hook(cancel::cancel);
+        sanitizer::look();
     });
     FORKS.load(Ordering::Relaxed)
 }
@@ -214,6 +216,7 @@ pub(crate) unsafe extern "C-unwind" fn door_return(
                 // middle of somebody else's invocation.
                 cancel::act_on_pending(state);
             }
+            sanitizer::leaving_frames();
             match next {
                 // SAFETY: stored by the `invoke` below this frame; C code and this frame own nothing.
                 Next::Resume(save) => unsafe { trampoline::resume(save) },

@@ -474,6 +474,7 @@ static void row_168(void) {
     SAME(door_call(server.door, &arg), 0);
     SAME(pthread_join(thread, NULL), 0);
     SAME(shared->number[0], 1);
+    free(data);
     finish(&server);
 }
 

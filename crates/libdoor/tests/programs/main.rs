@@ -7,4 +7,5 @@ mod debugger;
 mod examples;
 mod manner;
 mod run;
+mod sanitizer;
 mod valgrind;
