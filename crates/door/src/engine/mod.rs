@@ -67,6 +67,7 @@ mod wait;
 mod abort;
 mod answer;
 mod attempt;
+mod budget;
 mod claimed;
 mod link;
 mod object;

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, Weak};
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
+use super::budget::Account;
 use super::control::{self, Source};
 use super::errand::{Channel, Errand};
 use super::internal::{self, InternalFd};
@@ -69,6 +70,8 @@ pub(super) struct State {
     pub(super) retired: Vec<u64>,
     pub(super) links: HashMap<[u8; 16], Arc<ServerLink>>,
     pub(super) links_of: HashMap<u32, usize>,
+    /// Of users with links.
+    pub(super) accounts: HashMap<u32, Arc<Account>>,
     pub(super) opens_of: HashMap<u32, usize>,
 }
 

@@ -26,6 +26,15 @@ pub(crate) fn monotonic_ns() -> u64 {
         .wrapping_add(now.tv_nsec.cast_unsigned())
 }
 
+/// Bytes of memory this machine has.
+pub(crate) fn memory_bytes() -> usize {
+    // SAFETY: asks only.
+    let [pages, size] = [libc::_SC_PHYS_PAGES, libc::_SC_PAGESIZE].map(|name| unsafe { libc::sysconf(name) });
+    usize::try_from(pages)
+        .unwrap_or(0)
+        .saturating_mul(usize::try_from(size).unwrap_or(0))
+}
+
 /// Starts a thread that never runs signal handlers of the application. It shares the descriptor table of this one.
 pub(crate) fn spawn_without_signals(name: &str, body: impl FnOnce() + Send + 'static) -> io::Result<()> {
     build_without_signals(std::thread::Builder::new().name(name.to_owned()), body)

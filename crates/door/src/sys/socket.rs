@@ -302,6 +302,11 @@ pub(crate) fn set_mark(socket: BorrowedFd<'_>, mark: u64) -> io::Result<()> {
     set_option(socket, libc::SO_RCVTIMEO, &[seconds, 0])
 }
 
+/// Bytes of the next record that can be received. SIOCINQ, unix(7).
+pub(crate) fn unread_bytes(socket: BorrowedFd<'_>) -> io::Result<usize> {
+    Ok(usize::try_from(rustix::io::ioctl_fionread(socket)?).unwrap_or(usize::MAX))
+}
+
 /// Bytes sent that the other end has not received. SIOCOUTQ, unix(7).
 pub(crate) fn unsent_bytes(socket: BorrowedFd<'_>) -> io::Result<usize> {
     let mut bytes = 0i32;

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use door::{CallError, Door, DoorHandle, Reply};
 
-use crate::support::{Process, Server, call, call_with, file_with, number, say, text_of};
+use crate::support::{Process, Server, call, call_with, file_with, listen, number, say, text_of};
 
 fn files(count: usize) -> Vec<OwnedFd> {
     (0..count).map(|index| file_with(&index.to_string())).collect()
@@ -143,4 +143,53 @@ pub(crate) fn starve(directory: &Path) {
     rustix::process::setrlimit(limit, before).unwrap();
     assert_eq!(call(&refuse, b"").unwrap().into_descriptors().len(), 1);
     say("done");
+}
+
+#[test]
+fn descriptors_for_a_revoked_private_door_reach_and_close_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut server = Process::start("retire", directory.path());
+    server.wait_for("ready");
+    let open = |name: &str| DoorHandle::open(directory.path().join(name)).unwrap();
+    let (text, private) = (open("text"), open("private"));
+    assert_eq!(call_with(&text, b"", files(1)).unwrap().data(), b"0");
+    call_with(&private, b"", files(1)).unwrap();
+    server.tell("revoke");
+    server.wait_for("revoked");
+    for _ in 0..20 {
+        let error = call_with(&private, b"", files(20)).unwrap_err();
+        assert!(matches!(error, CallError::Revoked), "{error:?}");
+        assert_eq!(call_with(&text, b"", files(3)).unwrap().data(), b"0,1,2");
+    }
+    server.tell("check");
+    server.wait_for("whole");
+    assert!(server.finished_well());
+}
+
+/// Role: revokes a door whose threads end, and looks after its own descriptors.
+pub(crate) fn retire(directory: &Path) {
+    let builder = || Door::builder().refuse_descriptors(false);
+    let text = builder()
+        .create(|mut call| {
+            let fds = call.take_descriptors().into_iter();
+            let texts: Vec<String> = fds.map(|fd| text_of(fd.into_fd())).collect();
+            Reply::bytes(texts.join(","))
+        })
+        .unwrap();
+    let private = builder()
+        .threads(door::Threads::fixed(1))
+        .create(|_| Reply::empty())
+        .unwrap();
+    let _text = text.attach(directory.join("text")).unwrap();
+    let _private = private.attach(directory.join("private")).unwrap();
+    let own = files(100);
+    say("ready");
+    listen();
+    private.revoke();
+    say("revoked");
+    listen();
+    for (index, file) in own.into_iter().enumerate() {
+        assert_eq!(text_of(file), index.to_string());
+    }
+    say("whole");
 }

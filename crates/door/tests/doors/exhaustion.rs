@@ -86,7 +86,7 @@ pub(crate) fn obey() {
     }
 }
 
-fn order(server: &mut Server, order: &str) {
+pub(crate) fn order(server: &mut Server, order: &str) {
     server.process.tell(order);
     server.process.wait_for("obeyed");
 }

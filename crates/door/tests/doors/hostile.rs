@@ -6,11 +6,15 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use door::{Door, Reply, ReplyError};
+use rustix::event::{PollFd, PollFlags};
 use rustix::net::SocketType;
 
-use crate::support::{Server, call, call_with, file_with, pattern, text_of};
+use crate::exhaustion::order;
+use crate::support::{Server, call, call_with, file_with, pattern, text_of, wait_until};
+use crate::watch::Watched;
 use crate::wire::{
-    CHUNK_BYTES, LinkMemory, RogueClient, WINDOW_BYTES, head, hello, pair, progress, send, word,
+    CHUNK_BYTES, LinkMemory, RogueClient, WINDOW_BYTES, head, hello, note, pair, progress, receive, send,
+    word,
 };
 
 #[test]
@@ -287,4 +291,84 @@ fn scribble(rogue: &RogueClient, seed: u64, stop: &AtomicBool, scribbled: &Atomi
         }
         scribbled.fetch_add(1, Ordering::Relaxed);
     }
+}
+
+#[test]
+fn descriptors_no_request_takes_leave_room_in_the_server() {
+    let mut server = Server::start();
+    let (echo, lend) = (server.open("echo"), server.open("lend"));
+    call(&echo, b"warm").unwrap();
+    call(&lend, b"").unwrap();
+    order(&mut server, "descriptors 300");
+    let file = file_with("stray");
+    let rogues: Vec<_> = (0..2).map(|_| RogueClient::new(server.open("echo"))).collect();
+    for rogue in &rogues {
+        for index in 0..60 {
+            let number = u32::try_from(index).unwrap();
+            send(
+                rogue.socket.as_fd(),
+                &note(1, number, 77, 0, 8),
+                &[file.as_fd(); 8],
+            );
+        }
+        // A request with descriptors makes a server thread take them all in.
+        rogue
+            .memory
+            .word(63, word::REQUEST_DESCRIPTORS)
+            .store(1, Ordering::SeqCst);
+        rogue.post(63, 1, 0);
+        rogue.ring(1 << 63);
+        wait_until(|| rogue.memory.word(63, word::REP).load(Ordering::SeqCst) == 1);
+    }
+    let (application, _) = Watched::of(&server.process).descriptors();
+    assert!(application < 230, "{application} descriptors");
+    // The server can still make what it needs, and others are served.
+    assert_eq!(call(&lend, b"").unwrap().into_descriptors().len(), 1);
+    assert_eq!(call(&echo, b"free").unwrap().data(), b"free");
+}
+
+#[test]
+fn a_client_that_is_slow_to_take_descriptors_keeps_its_link() {
+    let server = Server::start();
+    let rogue = RogueClient::new(server.open("many"));
+    let answered = |index, seq| {
+        wait_until(|| {
+            rogue.memory.word(index, word::SETTLED).load(Ordering::SeqCst) & 1 == 1
+                || rogue.memory.word(index, word::REP).load(Ordering::SeqCst) == seq
+        });
+    };
+    // More than a client may leave lying about: what does not fit fails the call, nothing else.
+    for index in 0..12 {
+        rogue.post(index, 1, 0);
+        rogue.ring(1 << index);
+        answered(index, 1);
+    }
+    let status = |index| rogue.memory.word(index, word::STATUS).load(Ordering::SeqCst);
+    let refused = (0..12).filter(|index| status(*index) != 0).count();
+    assert!((1..8).contains(&refused), "{refused} of 12");
+    assert!(is_linked(&rogue));
+    let mut received = 0;
+    while !drained(&rogue) {
+        received += receive(rogue.socket.as_fd()).unwrap().1.len();
+    }
+    assert!(received > 1000, "{received} descriptors");
+    rogue.post(0, 2, 0);
+    rogue.ring(1);
+    assert_eq!(receive(rogue.socket.as_fd()).unwrap().1.len(), 200);
+}
+
+fn polled(rogue: &RogueClient, events: PollFlags) -> bool {
+    let zero = rustix::time::Timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    rustix::event::poll(&mut [PollFd::new(&rogue.socket, events)], Some(&zero)).unwrap() > 0
+}
+
+fn is_linked(rogue: &RogueClient) -> bool {
+    !polled(rogue, PollFlags::RDHUP)
+}
+
+fn drained(rogue: &RogueClient) -> bool {
+    !polled(rogue, PollFlags::IN)
 }

@@ -288,6 +288,7 @@ pub(crate) fn role() {
         "visit" => crate::hostile_server::visit(&directory),
         "meet" => crate::awaited::meet(&directory),
         "await_and_drop" => crate::awaited::await_and_drop(&directory),
+        "retire" => crate::descriptors::retire(&directory),
         "starve" => crate::descriptors::starve(&directory),
         other => panic!("no role {other}"),
     }
@@ -370,6 +371,18 @@ fn serve(directory: &Path) {
                         .collect::<Vec<_>>()
                         .join(","),
                 )
+            })
+            .unwrap(),
+    );
+    add(
+        "many",
+        open()
+            .create(|_| {
+                let null = std::fs::File::open("/dev/null").unwrap();
+                (0..200).fold(Reply::empty(), |reply, _| match null.try_clone() {
+                    Ok(file) => reply.give(file),
+                    Err(_) => reply,
+                })
             })
             .unwrap(),
     );

@@ -23,6 +23,7 @@ const HEAD: [u8; 6] = *b"DRLN\x01\x00";
 /// Words of a lane, by their offset.
 pub(crate) mod word {
     pub(crate) const REQ: usize = 0;
+    pub(crate) const REQUEST_DESCRIPTORS: usize = 8;
     pub(crate) const HANDLE: usize = 16;
     pub(crate) const REQUEST_LEN: usize = 24;
     pub(crate) const ARGUMENT_INLINE: usize = 32;

@@ -9,10 +9,12 @@ use std::sync::atomic::Ordering;
 use rustix::event::epoll;
 
 use super::{Control, Source};
+use crate::engine::budget::Account;
 use crate::engine::layout::LANES;
 use crate::engine::link::ServerLink;
 use crate::engine::object::{DoorObject, Export, Reference, lock};
 use crate::engine::path::Listener;
+use crate::engine::server::State;
 use crate::engine::thread::cancel_running;
 use crate::engine::undertaker;
 use crate::engine::wire::{Answer, Counters, Request, RequestKind};
@@ -88,7 +90,7 @@ impl Control {
             return false;
         }
         state.links.remove(&link.token);
-        less_by_one(&mut state.links_of, link.user);
+        state.one_link_less(link.user);
         drop(state);
         probe::link_down(key, lock(&link.record).pid, link.user);
         link.kill();
@@ -237,13 +239,21 @@ impl Control {
             return reply(&socket, &answer, &[]);
         }
         *links += 1;
+        let account = Arc::clone(state.accounts.entry(maker.uid).or_default());
         let key = state.new_key();
         drop(state);
-        let made = self.make_link(export, key, maker, sender, &socket, &mut answer);
+        let record = Ids {
+            pid: maker.pid,
+            uid: sender.uid,
+            gid: sender.gid,
+            euid: maker.uid,
+            egid: maker.gid,
+        };
+        let made = self.make_link(export, key, record, &socket, account, &mut answer);
         let (link, sent) = match made {
             Ok(made) => made,
             Err(error) => {
-                less_by_one(&mut lock(&self.server.state).links_of, maker.uid);
+                lock(&self.server.state).one_link_less(maker.uid);
                 answer.error = error.raw_os_error().unwrap_or(libc::EIO).unsigned_abs();
                 return reply(&socket, &answer, &[]);
             }
@@ -265,19 +275,12 @@ impl Control {
         &self,
         export: &Arc<Export>,
         key: u64,
-        maker: PeerIds,
-        sender: PeerIds,
+        record: Ids,
         socket: &OwnedFd,
+        account: Arc<Account>,
         answer: &mut Answer,
     ) -> io::Result<(Arc<ServerLink>, Vec<OwnedFd>)> {
-        let record = Ids {
-            pid: maker.pid,
-            uid: sender.uid,
-            gid: sender.gid,
-            euid: maker.uid,
-            egid: maker.gid,
-        };
-        let (link, memfd) = ServerLink::new(key, record, socket.try_clone()?, &self.server.channel)?;
+        let (link, memfd) = ServerLink::new(key, record, socket.try_clone()?, &self.server.channel, account)?;
         let (handle, pool, bell) = link.add_export(export, 0)?;
         (answer.handle, answer.pool, answer.token) = (handle, pool, link.token);
         let mut sent = vec![memfd];
@@ -297,6 +300,15 @@ pub(in crate::engine) fn turn_away(socket: &OwnedFd, door: &DoorObject, errno: i
     };
     // Its queue is empty: there is room.
     let _ = reply(socket, &answer, &[]);
+}
+
+impl State {
+    fn one_link_less(&mut self, user: u32) {
+        less_by_one(&mut self.links_of, user);
+        if !self.links_of.contains_key(&user) {
+            self.accounts.remove(&user);
+        }
+    }
 }
 
 fn less_by_one(counts: &mut HashMap<u32, usize>, user: u32) {

@@ -1,19 +1,16 @@
 //! Lanes of a link, as the server knows them: who holds one, what is done, and who sleeps on it.
 
-use std::os::fd::OwnedFd;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering, fence};
 use std::sync::{Arc, Mutex};
 
 use rustix::thread::futex;
 
-use super::ServerLink;
 use super::running::Running;
+use super::{Held, ServerLink};
+use crate::engine::budget::Share;
 use crate::engine::layout::{CHUNK_BYTES, DOZES, POLLS, Progress, SLEEPS, small};
 use crate::engine::object::{DoorObject, lock};
 use crate::sys::memory::Buffer;
-
-/// Bytes of parked arguments one client may make us keep.
-const PARKED_BYTES: usize = 1 << 30;
 
 /// What the server knows about a lane.
 #[derive(Debug, Default)]
@@ -51,15 +48,24 @@ pub(crate) struct Transfer {
     /// How long threads have waited for it.
     pub(crate) waited: std::time::Duration,
     pub(crate) len: usize,
-    pub(crate) fds: Vec<OwnedFd>,
+    pub(crate) held: Held,
     pub(crate) door: Arc<DoorObject>,
     pub(crate) flags: u32,
+    /// What it takes of the client's budgets while it is put aside.
+    pub(crate) parked: Option<[Share; 2]>,
 }
 
 impl Transfer {
     /// Bytes that must have come before it is worth going on: clients send whole chunks.
     pub(crate) fn next(&self) -> usize {
         self.received + (self.len - self.received).min(CHUNK_BYTES)
+    }
+}
+
+impl LaneState {
+    /// True if request `seq` has been answered, or one that came later.
+    pub(super) fn is_done_with(&self, seq: u32) -> bool {
+        self.done.load(Ordering::Relaxed).wrapping_sub(seq) < 1 << 31
     }
 }
 
@@ -207,17 +213,8 @@ impl ServerLink {
         }
     }
 
-    /// Reserves `bytes` of parked argument; false if the client has too much parked already.
-    pub(crate) fn park_bytes(&self, bytes: usize) -> bool {
-        let before = self.parked.fetch_add(bytes, Ordering::Relaxed);
-        let fits = before.saturating_add(bytes) <= PARKED_BYTES;
-        if !fits {
-            self.unpark_bytes(bytes);
-        }
-        fits
-    }
-
-    pub(crate) fn unpark_bytes(&self, bytes: usize) {
-        self.parked.fetch_sub(bytes, Ordering::Relaxed);
+    /// Room for `bytes` of parked argument; `None` if the client, or its user, has too much parked already.
+    pub(crate) fn park_bytes(&self, bytes: usize) -> Option<[Share; 2]> {
+        self.account.park(&self.parked, bytes)
     }
 }

@@ -11,6 +11,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
+use super::budget::{Account, Budget};
 use super::errand::{Channel, Errand};
 use super::internal::InternalFd;
 use super::layout::{LANES, LINK_BYTES, Lane};
@@ -25,11 +26,8 @@ use bells::Bell;
 use descriptors::Parcel;
 use doors::Table;
 
-pub(crate) use descriptors::Missing;
+pub(crate) use descriptors::{Held, Missing};
 pub(crate) use lanes::{LaneState, Transfer};
-
-/// Descriptors a client may leave unreceived: they count against the server's own limit.
-const UNRECEIVED: usize = 1024;
 
 /// A client process, as the server knows it.
 #[derive(Debug)]
@@ -53,8 +51,10 @@ pub(crate) struct ServerLink {
     version: AtomicU32,
     bells: Mutex<Vec<Bell>>,
     inbox: Mutex<Vec<Parcel>>,
+    /// Descriptors that are on their way to the client.
     unreceived: AtomicUsize,
-    parked: AtomicUsize,
+    parked: Arc<Budget>,
+    account: Arc<Account>,
     /// Threads that wait for the client to say whether it has room for descriptors.
     pub(crate) offering: AtomicUsize,
     /// The client said nothing to an offer for longer than can be waited.
@@ -83,6 +83,7 @@ impl ServerLink {
         record: Ids,
         socket: OwnedFd,
         channel: &Arc<Channel>,
+        account: Arc<Account>,
     ) -> io::Result<(Arc<Self>, OwnedFd)> {
         let memfd = sealed_memory()?;
         let link = Self {
@@ -101,7 +102,8 @@ impl ServerLink {
             bells: Mutex::default(),
             inbox: Mutex::default(),
             unreceived: AtomicUsize::new(0),
-            parked: AtomicUsize::new(0),
+            parked: Arc::default(),
+            account,
             offering: AtomicUsize::new(0),
             slow_to_take: AtomicBool::new(false),
         };
@@ -149,11 +151,12 @@ impl ServerLink {
             return;
         }
         let parcels = std::mem::take(&mut *lock(&self.inbox));
-        undertaker::bury_all(parcels.into_iter().flat_map(|parcel| parcel.fds).collect());
+        parcels.into_iter().for_each(|parcel| parcel.held.bury());
+        self.account.received(&self.unreceived);
         for state in &self.lanes {
             let transfer = lock(&state.transfer).take();
             if let Some(transfer) = transfer {
-                undertaker::bury_all(transfer.fds);
+                transfer.held.bury();
             }
         }
         (0..LANES).for_each(|index| self.rouse(index));
@@ -187,7 +190,7 @@ impl ServerLink {
         let _ = rustix::net::shutdown(&self.socket, rustix::net::Shutdown::Both);
     }
 
-    /// Wakes the client of a lane who sleeps on the link's socket. One that does not read its notes loses the link.
+    /// Wakes the client of a lane who sleeps on the link's socket. If there is no room for the note, there is something to wake him.
     pub(crate) fn send_wake(&self, lane: u32) {
         let copy = lock(&self.copy).clone();
         let socket = match &copy {
@@ -206,32 +209,31 @@ impl ServerLink {
             first: 0,
             len: 0,
         };
-        if let Err(error) = socket::send(socket.as_fd(), &note.encode(), &[], None)
-            && error.kind() == io::ErrorKind::WouldBlock
-        {
-            self.kill();
-        }
+        let _ = socket::send(socket.as_fd(), &note.encode(), &[], None);
     }
 
     /// Sends descriptors of a reply, or a file with its bytes, or a challenge.
+    ///
+    /// # Errors
+    /// `EMFILE` if the client has not received what was sent before.
     pub(crate) fn send_descriptors(&self, note: &Note, fds: &[BorrowedFd<'_>]) -> io::Result<()> {
         let socket = self.socket()?;
         // Nothing unread means nothing is owed any more.
         if socket::unsent_bytes(socket.as_fd()).unwrap_or(0) == 0 {
-            self.unreceived.store(0, Ordering::Relaxed);
+            self.account.received(&self.unreceived);
         }
-        if self.unreceived.fetch_add(fds.len(), Ordering::Relaxed) > UNRECEIVED {
-            self.kill();
-            return Err(io::ErrorKind::BrokenPipe.into());
+        let full = || io::Error::from_raw_os_error(libc::EMFILE);
+        if !self.account.send(&self.unreceived, fds.len()) {
+            return Err(full());
         }
-        socket::send(socket.as_fd(), &note.encode(), fds, None).inspect_err(|error| {
-            // A client that does not take what is its own, or one that has gone and nobody has heard of it yet.
-            if matches!(
-                error.kind(),
-                io::ErrorKind::WouldBlock | io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset
-            ) {
+        socket::send(socket.as_fd(), &note.encode(), fds, None).map_err(|error| match error.kind() {
+            io::ErrorKind::WouldBlock => full(),
+            // The client has gone, and nobody has heard of it yet.
+            io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => {
                 self.kill();
+                error
             }
+            _ => error,
         })
     }
 }

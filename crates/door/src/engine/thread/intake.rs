@@ -9,15 +9,15 @@ use rustix::thread::futex;
 
 use super::refuse::{refuse, refuse_lane};
 use super::{Lease, Remembered, ServerThread};
+use crate::engine::MAX_DESCRIPTORS;
 use crate::engine::answer::Origin;
 use crate::engine::claimed::Claimed;
 use crate::engine::layout::{ARGUMENT_BYTES, CHUNK_BYTES, PARKED, Progress, STARVES, WINDOW_BYTES};
-use crate::engine::link::{Missing, ServerLink, Transfer};
+use crate::engine::link::{Held, Missing, ServerLink, Transfer};
 use crate::engine::object::{DoorObject, lock};
 use crate::engine::pool::{Pool, Work};
 use crate::engine::spin::{SERVER_BUDGET, published_cpu};
 use crate::engine::wire::Status;
-use crate::engine::{MAX_DESCRIPTORS, undertaker};
 use crate::info::Attributes;
 use crate::sys::memory::{Buffer, as_uninit};
 use crate::sys::probe;
@@ -57,8 +57,8 @@ impl ServerThread {
         if state.parked.load(Ordering::Acquire) {
             let transfer = lock(&state.transfer).take();
             state.parked.store(false, Ordering::Release);
-            if let Some(transfer) = transfer {
-                lease.link.unpark_bytes(transfer.len);
+            if let Some(mut transfer) = transfer {
+                transfer.parked = None;
                 return self.resume(lease, transfer);
             }
         }
@@ -98,11 +98,11 @@ impl ServerThread {
         let Ok(len) = usize::try_from(len) else {
             return self.refuse(remembered, lease, seq, Status::ArgumentTooLarge, descriptors);
         };
-        let fds = if descriptors == 0 {
-            Vec::new()
+        let held = if descriptors == 0 {
+            Held::default()
         } else {
             match lease.link.take_descriptors(lease.index, seq, descriptors) {
-                Ok(fds) => fds,
+                Ok(held) => held,
                 Err(missing) => {
                     let status = match missing {
                         Missing::NoRoom => Status::OutOfDescriptors,
@@ -115,7 +115,7 @@ impl ServerThread {
         let mut buffer = std::mem::replace(&mut self.buffer, Buffer::new());
         if len > 0 && buffer.reserve(len).is_err() {
             self.buffer = buffer;
-            undertaker::bury_all(fds);
+            held.bury();
             return self.refuse(remembered, lease, seq, Status::NoMemory, 0);
         }
         if len <= ARGUMENT_BYTES {
@@ -123,7 +123,7 @@ impl ServerThread {
                 let (memory, offset) = lane.argument(len);
                 memory.read(offset, as_uninit(buffer.bytes_mut(len)));
             }
-            return Taken::Invocation(self.invoke(lease, seq, flags, remembered, buffer, len, fds));
+            return Taken::Invocation(self.invoke(lease, seq, flags, remembered, buffer, len, held.take()));
         }
         let door = Arc::clone(door);
         self.remembered = Some(remembered);
@@ -135,9 +135,10 @@ impl ServerThread {
                 received: 0,
                 waited: Duration::ZERO,
                 len,
-                fds,
+                held,
                 door,
                 flags,
+                parked: None,
             },
         )
     }
@@ -150,7 +151,7 @@ impl ServerThread {
                     seq,
                     buffer,
                     len,
-                    fds,
+                    held,
                     door,
                     flags,
                     ..
@@ -161,26 +162,39 @@ impl ServerThread {
                     .take()
                     .filter(|remembered| Arc::ptr_eq(&remembered.door, &door))
                     .unwrap_or_else(|| Remembered::without_link(&door));
-                return Taken::Invocation(self.invoke(lease, seq, flags, remembered, buffer, len, fds));
+                return Taken::Invocation(self.invoke(
+                    lease,
+                    seq,
+                    flags,
+                    remembered,
+                    buffer,
+                    len,
+                    held.take(),
+                ));
             }
-            Fetched::Parked if lease.link.park_bytes(transfer.len) => {
-                let state = &lease.link.lanes[lease.index];
-                *lock(&state.transfer) = Some(transfer);
-                state.parked.store(true, Ordering::Release);
-                lease
-                    .link
-                    .lane(lease.index)
-                    .stalled()
-                    .store(PARKED, Ordering::SeqCst);
-                fence(Ordering::SeqCst);
-                self.put_down(lease);
-                return Taken::Released;
-            }
-            Fetched::Parked => Status::NoMemory,
+            Fetched::Parked => match lease.link.park_bytes(transfer.len) {
+                Some(parked) => {
+                    transfer.parked = Some(parked);
+                    self.put_aside(lease, transfer);
+                    return Taken::Released;
+                }
+                None => Status::NoMemory,
+            },
             Fetched::Failed(status) => status,
         };
-        undertaker::bury_all(transfer.fds);
+        transfer.held.bury();
         Taken::Answered(refuse(&transfer.door, lease, transfer.seq, status, 0))
+    }
+
+    /// Leaves an argument until its client sends more.
+    fn put_aside(&mut self, lease: Lease, transfer: Transfer) {
+        let state = &lease.link.lanes[lease.index];
+        *lock(&state.transfer) = Some(transfer);
+        state.parked.store(true, Ordering::Release);
+        let lane = lease.link.lane(lease.index);
+        lane.stalled().store(PARKED, Ordering::SeqCst);
+        fence(Ordering::SeqCst);
+        self.put_down(lease);
     }
 
     /// Copies what the client has put into the window, as long as it keeps coming.

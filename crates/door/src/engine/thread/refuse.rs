@@ -8,7 +8,6 @@ use crate::engine::link::ServerLink;
 use crate::engine::object::{DoorObject, lock};
 use crate::engine::pool::{Pool, Work};
 use crate::engine::spin::published_cpu;
-use crate::engine::undertaker;
 use crate::engine::wire::Status;
 
 /// Answers request `seq` of a lane that is held, without running anything.
@@ -19,7 +18,13 @@ pub(super) fn refuse(door: &DoorObject, lease: Lease, seq: u32, status: Status, 
     lease
 }
 
-pub(super) fn refuse_lane(link: &ServerLink, index: usize, seq: u32, status: Status, descriptors: usize) {
+pub(super) fn refuse_lane(
+    link: &Arc<ServerLink>,
+    index: usize,
+    seq: u32,
+    status: Status,
+    descriptors: usize,
+) {
     if descriptors > 0 {
         link.discard_descriptors(index, seq);
     }
@@ -63,8 +68,7 @@ pub(crate) fn refuse_retired(link: &Arc<ServerLink>, index: usize, process_pool:
         let transfer = lock(&state.transfer).take();
         state.parked.store(false, Ordering::Release);
         if let Some(transfer) = transfer {
-            link.unpark_bytes(transfer.len);
-            undertaker::bury_all(transfer.fds);
+            transfer.held.bury();
             refuse_lane(link, index, transfer.seq, Status::Revoked, 0);
         }
     } else if refuse_if_revoked(link, index) {
