@@ -70,6 +70,21 @@ static void close_all(void *array) {
             close(descriptors[at].d_data.d_desc.d_descriptor);
 }
 
+/*
+ * Calls a door that came with an answer. It has to answer, unless its server may be dead; or the signal of the C library that cancels
+ * this thread comes late and interrupts the call, though cancellation is disabled by now.
+ */
+static void try_out(int door, int may_fail) {
+    struct request request = {.nonce = 1, .kind = COUNT};
+    struct answer answer;
+    door_arg_t arg = {(char *)&request, sizeof request, NULL, 0, (char *)&answer, sizeof answer};
+    int outcome = door_call(door, &arg);
+    require(outcome == 0 || may_fail, "a door that came with an answer");
+    require(outcome != 0 || (arg.data_size == sizeof answer && answer.nonce == 1), "the answer of such a door");
+    close(door);
+    count(OFFSPRING, 1);
+}
+
 /* Makes a call with the request, and a payload of its own; looks at every byte and descriptor of the answer. */
 static int transact(struct caller *me, struct peer *peer, const struct request *request, size_t payload, int interruptible,
                     uint64_t figures[2]) {
@@ -102,15 +117,19 @@ static int transact(struct caller *me, struct peer *peer, const struct request *
     memcpy(&head, arg.data_ptr, sizeof head);
     require(head.nonce == request->nonce, "an answer is another request's");
     require(follows(~request->nonce, arg.data_ptr + sizeof head, request->reply), "an answer's bytes are not its own");
-    require(arg.desc_num == request->wanted, "descriptors of an answer are missing");
-    for (uint_t at = 0; at < arg.desc_num; at++) {
+    int spawned = request->kind == SPAWN;
+    require(arg.desc_num == request->wanted + (uint_t)spawned, "descriptors of an answer are missing");
+    for (uint_t at = 0; at < request->wanted; at++) {
         int fd = arg.desc_ptr[at].d_data.d_desc.d_descriptor;
         require(token_read(fd) == token_back(request, at + 1), "a descriptor is another answer's");
         close(fd);
     }
+    int offspring = spawned ? arg.desc_ptr[request->wanted].d_data.d_desc.d_descriptor : -1;
     memcpy(figures, head.figures, sizeof head.figures);
     if (arg.rbuf != me->in)
         munmap(arg.rbuf, arg.rsize);
+    if (spawned)
+        try_out(offspring, peer->mortal || me->cancellable);
     return 0;
 }
 
@@ -158,13 +177,14 @@ static void failed(struct peer *peer, int error, int interruptible) {
     errno = error;
     if (error == EINTR && (peer->mortal || interruptible)) {
         peer->uncertain++;
-        count(INTERRUPTED, 1);
+        count_call(INTERRUPTED);
     } else if (error == EAGAIN && interruptible) {
-        count(AGAIN, 1);
+        count_call(AGAIN);
     } else if (error == EBADF && peer->mortal) {
-        count(REVOKED, 1);
+        count_call(REVOKED);
         close(peer->door);
         peer->door = -1;
+        sched_yield();
     } else {
         fail(peer->path);
     }
@@ -184,15 +204,13 @@ void caller_call(struct caller *me) {
         .life = peer->life,
         .serial = ++peer->serial,
         .caller = peer->caller,
-        .kind = CALL,
+        .kind = random_below(&me->random, 100) == 0 ? SPAWN : CALL,
         .reply = random_size(&me->random),
         .given = random_below(&me->random, 20) == 0 ? random_below(&me->random, SOME_DESCRIPTORS) : 0,
         .wanted = random_below(&me->random, 20) == 0 ? random_below(&me->random, SOME_DESCRIPTORS) : 0,
         .work = interruptible || random_below(&me->random, 200) == 0 ? random_below(&me->random, 2000) : 0,
     };
     size_t payload = random_size(&me->random);
-    count(CALLS, 1);
-    count(BYTES, sizeof request + payload + request.reply);
     atomic_store(&seat->peer, (uint64_t)number);
     atomic_store(&seat->serial, request.serial);
     atomic_store(&seat->since, milliseconds());
@@ -206,7 +224,8 @@ void caller_call(struct caller *me) {
         return;
     }
     peer->answered++;
-    count(ANSWERED, 1);
+    count_call(ANSWERED);
+    count(BYTES, sizeof request + payload + request.reply);
     count(THERE, request.given);
     count(BACK, request.wanted);
 }

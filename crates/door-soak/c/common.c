@@ -62,6 +62,12 @@ void count(enum number number, uint64_t amount) {
     atomic_fetch_add(&shared->numbers[number], amount);
 }
 
+void count_call(enum number outcome) {
+    count(outcome, 1);
+    if (outcome != REVOKED)
+        count(CALLS, 1);
+}
+
 uint64_t phase(void) {
     return atomic_load(&shared->numbers[PHASE]);
 }

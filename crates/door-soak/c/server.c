@@ -60,7 +60,7 @@ static char *large_answer(size_t len) {
 static void serve(void *cookie, char *argp, size_t size, door_desc_t *dp, uint_t n_desc) {
     struct request request;
     struct answer head = {0, {0, 0}};
-    door_desc_t out[SOME_DESCRIPTORS];
+    door_desc_t out[SOME_DESCRIPTORS + 1];
     char small[ON_STACK], *answer = small;
     (void)cookie;
     errno = 0;
@@ -93,7 +93,15 @@ static void serve(void *cookie, char *argp, size_t size, door_desc_t *dp, uint_t
         out[at].d_attributes = DOOR_DESCRIPTOR | DOOR_RELEASE;
         out[at].d_data.d_desc.d_descriptor = token_make(token_back(&request, at + 1));
     }
-    door_return(answer, len, out, request.wanted);
+    uint_t n_out = request.wanted;
+    if (request.kind == SPAWN) {
+        /* A door for this caller: released, it ends with the last that holds it. */
+        out[n_out].d_attributes = DOOR_DESCRIPTOR | DOOR_RELEASE;
+        out[n_out].d_data.d_desc.d_descriptor = door_create(serve, NULL, DOOR_NO_CANCEL);
+        require(out[n_out].d_data.d_desc.d_descriptor >= 0, "door_create");
+        n_out++;
+    }
+    door_return(answer, len, out, n_out);
     fail("door_return");
 }
 

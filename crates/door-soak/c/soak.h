@@ -17,7 +17,8 @@ enum { SEATS = 64, CHILD = SEATS / 2, PEERS = 8, CALLERS = SEATS * PEERS };
 
 /* Numbers that are counted together. */
 enum number {
-    PHASE, CALLS, ANSWERED, INTERRUPTED, AGAIN, REVOKED, TIMED_OUT, CANCELLED, CHILDREN, THERE, BACK, BYTES, LIVES
+    PHASE, CALLS, ANSWERED, INTERRUPTED, AGAIN, REVOKED, TIMED_OUT, CANCELLED, CHILDREN, THERE, BACK, BYTES, LIVES,
+    OFFSPRING
 };
 
 /* What a thread does now. */
@@ -37,7 +38,7 @@ extern struct shared *shared;
 
 /* ---- What calls carry, as in src/message.rs ---- */
 
-enum kind { CALL, COUNT, ALLOCATED };
+enum kind { CALL, COUNT, ALLOCATED, SPAWN };
 
 struct request {
     uint64_t nonce, life, serial;
@@ -68,6 +69,8 @@ _Noreturn void fail(const char *what);
 #define require(condition, what) do { if (!(condition)) fail(what); } while (0)
 
 void count(enum number number, uint64_t amount);
+/* Counts a call. A dead server's door is none that was called. */
+void count_call(enum number outcome);
 uint64_t phase(void);
 /* Of the clock all processes share; never 0. */
 uint64_t milliseconds(void);

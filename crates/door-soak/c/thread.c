@@ -50,7 +50,7 @@ static void *cancel_on(void *argument) {
         require(pthread_cancel(me->thread) == 0 && pthread_join(me->thread, &result) == 0, "pthread_cancel");
         errno = 0;
         require(result == PTHREAD_CANCELED, "a cancelled thread has ended otherwise");
-        count(CANCELLED, 1);
+        count_call(CANCELLED);
         atomic_store(&shared->seats[me->seat].since, 0);
         me->cancellable = 0;
         caller_settle(me);

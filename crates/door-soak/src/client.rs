@@ -1,5 +1,6 @@
 //! The Rust callers: each thread keeps account of what became of its calls. `c/client.c` does the same.
 
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -13,7 +14,7 @@ use crate::ledger::PEERS;
 use crate::message::{Kind, Request};
 use crate::peer::{NAMES, PATIENCE, Peer, ask};
 use crate::random::Random;
-use crate::shared::{CHILD, Number, Phase, Seat, Shared, now};
+use crate::shared::{CHILD, Number, Phase, Seat, Shared};
 use crate::{process, sys, token};
 
 /// Calls a forked child makes.
@@ -71,12 +72,14 @@ impl Caller {
 
     /// Calls until the run ends, and rests in between.
     fn run(mut self) -> Result<()> {
-        shared_thread(self.shared, self.seat);
+        self.shared.sits(self.seat);
         loop {
             match self.shared.phase() {
                 Phase::Calling => self.call_and_fork()?,
                 Phase::Rest(rest) => {
                     self.settle()?;
+                    // The room of a large request would look like a leak.
+                    self.bytes = Vec::new();
                     self.shared.rest(self.seat, rest);
                 }
                 Phase::End => return self.settle(),
@@ -117,11 +120,7 @@ impl Caller {
             call = call.give(token::make(request.token_there(number))?);
         }
         let shared = self.shared;
-        shared.add(Number::Calls, 1);
-        shared.add(Number::Bytes, self.bytes.len() as u64 + u64::from(request.reply));
-        shared.set_seat(self.seat, Seat::Peer, index as u64);
-        shared.set_seat(self.seat, Seat::Serial, request.serial);
-        shared.set_seat(self.seat, Seat::Since, now());
+        shared.calls(self.seat, index, request.serial);
         let peer = &mut self.peers[index];
         let outcome = peer
             .door
@@ -129,19 +128,23 @@ impl Caller {
             .context("a request is made for an open door")?
             .call_with(call);
         shared.set_seat(self.seat, Seat::Since, 0);
-        match outcome {
+        let number = match outcome {
             Ok(answer) => {
-                check(&request, answer).with_context(|| peer.path.display().to_string())?;
+                let offspring = check(&request, answer).with_context(|| peer.path.display().to_string())?;
                 peer.answered += 1;
-                shared.add(Number::Answered, 1);
                 shared.add(Number::There, request.given.into());
                 shared.add(Number::Back, request.wanted.into());
+                let bytes = self.bytes.len() as u64 + u64::from(request.reply);
+                shared.add(Number::Bytes, bytes);
+                if let Some(door) = offspring {
+                    try_out(&door, peer.mortal)?;
+                    shared.add(Number::Offspring, 1);
+                }
+                Number::Answered
             }
-            Err(failed) => {
-                let number = account(peer, mood, failed.into())?;
-                shared.add(number, 1);
-            }
-        }
+            Err(failed) => account(peer, mood, failed.into())?,
+        };
+        shared.add_call(number);
         Ok(())
     }
 
@@ -163,7 +166,11 @@ impl Caller {
             life: peer.life,
             serial: peer.serial,
             caller: peer.caller,
-            kind: Kind::Call as u32,
+            kind: if random.one_in(100) {
+                Kind::Spawn
+            } else {
+                Kind::Call
+            } as u32,
             reply: random.size(),
             given,
             wanted,
@@ -201,7 +208,7 @@ fn child(
     folder: &Path,
     inherited: Option<&DoorHandle>,
 ) -> Result<()> {
-    shared_thread(shared, seat);
+    shared.sits(seat);
     if let Some(door) = inherited {
         ask(door, Kind::Count, 0).context("the inherited descriptor")?;
     }
@@ -210,28 +217,32 @@ fn child(
     own.settle()
 }
 
-/// Says who sits there.
-fn shared_thread(shared: Shared, seat: usize) {
-    let thread = rustix::thread::gettid().as_raw_nonzero().get();
-    shared.set_seat(seat, Seat::Thread, thread.unsigned_abs().into());
-}
-
-/// Looks at every byte and every descriptor of an answer.
-fn check(request: &Request, answer: door::Answer) -> Result<()> {
-    let (data, descriptors) = answer.into_parts();
+/// Looks at every byte and every descriptor of an answer; gives the door that came with it.
+fn check(request: &Request, answer: door::Answer) -> Result<Option<DoorHandle>> {
+    let (data, mut descriptors) = answer.into_parts();
     request.figures(&data)?;
+    let spawned = u32::from(request.kind == Kind::Spawn as u32);
     ensure!(
-        descriptors.len() == request.wanted as usize,
+        descriptors.len() == (request.wanted + spawned) as usize,
         "descriptors of an answer are missing"
     );
+    let offspring = descriptors.split_off(request.wanted as usize).pop();
     for (descriptor, number) in descriptors.into_iter().zip(1..) {
-        let fd = std::os::fd::OwnedFd::from(descriptor);
         ensure!(
-            token::read(fd)? == request.token_back(number),
+            token::read(OwnedFd::from(descriptor))? == request.token_back(number),
             "a descriptor is another answer's"
         );
     }
-    Ok(())
+    let offspring = offspring.map(|descriptor| DoorHandle::try_from(OwnedFd::from(descriptor)));
+    Ok(offspring.transpose()?)
+}
+
+/// Calls a door that came with an answer.
+fn try_out(door: &DoorHandle, mortal: bool) -> Result<()> {
+    match ask(door, Kind::Count, 0) {
+        Err(error) if !mortal => Err(error.context("a door that came with an answer")),
+        _ => Ok(()),
+    }
 }
 
 /// Where a failed call is counted; fails if it was none that may fail so.
@@ -267,7 +278,7 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         Ok(std::thread::spawn(move || caller.run()))
     });
     let mut threads = threads.collect::<Result<Vec<_>>>()?;
-    shared_thread(shared, options.seat);
+    shared.sits(options.seat);
     let mut random = Random::new(options.seed, 0);
     while shared.phase() != Phase::End {
         if let Some(ended) = threads.iter().position(JoinHandle::is_finished)

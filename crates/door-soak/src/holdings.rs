@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 
 /// What a process holds, as /proc and its own allocator tell.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,6 +18,8 @@ pub(crate) struct Holdings {
     pub(crate) threads: u64,
     /// Pieces of memory that are mapped.
     pub(crate) mappings: u64,
+    /// Doors a server has made for callers and not seen the end of.
+    pub(crate) offspring: u64,
 }
 
 /// What a pool of threads, its stacks and its buffers explain: how much more there may be than at the first rest, however long the run.
@@ -27,11 +29,12 @@ const ALLOWANCE: Holdings = Holdings {
     descriptors: 16,
     threads: 16,
     mappings: 128,
+    offspring: 0,
 };
 
 impl Holdings {
-    /// Of another process, which must be at rest; `allocated` is what it says itself.
-    pub(crate) fn of(pid: u32, allocated: u64) -> Result<Self> {
+    /// Of another process, which must be at rest; `allocated` and `offspring` are what it says itself.
+    pub(crate) fn of(pid: u32, allocated: u64, offspring: u64) -> Result<Self> {
         let process = PathBuf::from(format!("/proc/{pid}"));
         let status = fs::read_to_string(process.join("status"))?;
         let resident = status
@@ -51,6 +54,7 @@ impl Holdings {
             descriptors: tables.iter().map(|table| table.len() as u64).sum(),
             threads,
             mappings: fs::read_to_string(process.join("maps"))?.lines().count() as u64,
+            offspring,
         })
     }
 
@@ -88,6 +92,12 @@ impl Holdings {
                 "more and more memory",
             ),
         ];
+        // All who were given one are dead, or have let go of it.
+        ensure!(
+            self.offspring == 0,
+            "{} doors that nobody holds and that were not told so",
+            self.offspring
+        );
         for (now, before, allowance, what) in pairs {
             if now > before + allowance {
                 bail!("{what}: {before} at the first rest, {now} now");
@@ -115,12 +125,12 @@ mod tests {
 
     #[test]
     fn a_leak_is_seen_and_what_stays_is_none() {
-        let before = Holdings::of(std::process::id(), 0).expect("this process is there");
+        let before = Holdings::of(std::process::id(), 0, 0).expect("this process is there");
         before.no_more_than(&before).expect("nothing has grown");
         let files: Vec<_> = (0..=ALLOWANCE.descriptors)
             .map(|_| fs::File::open("/dev/null").expect("it can be opened"))
             .collect();
-        let after = Holdings::of(std::process::id(), 0).expect("this process is there");
+        let after = Holdings::of(std::process::id(), 0, 0).expect("this process is there");
         assert!(after.descriptors >= before.descriptors + files.len() as u64);
         assert!(after.no_more_than(&before).is_err());
         for leak in [
@@ -138,6 +148,10 @@ mod tests {
             },
             Holdings {
                 mappings: before.mappings + ALLOWANCE.mappings + 1,
+                ..before
+            },
+            Holdings {
+                offspring: 1,
                 ..before
             },
         ] {

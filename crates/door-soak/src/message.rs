@@ -15,8 +15,10 @@ pub(crate) enum Kind {
     Call = 0,
     /// How many calls of this caller have been carried out, and of which of its lives.
     Count = 1,
-    /// Bytes the server's allocator has given out.
+    /// Bytes the server's allocator has given out, and doors it has made for callers and not seen the end of.
     Allocated = 2,
+    /// Like `Call`; a door made for this caller is to come last with the answer.
+    Spawn = 3,
 }
 
 /// The head of a request.

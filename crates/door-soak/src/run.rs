@@ -327,13 +327,13 @@ impl Run<'_> {
         let mut all = Vec::new();
         for (server, name) in self.servers.iter().zip(["rust", "c"]) {
             let door = DoorHandle::open(self.folder.join(name))?;
-            let [allocated, _] = ask(&door, Kind::Allocated, 0)?;
+            let [allocated, offspring] = ask(&door, Kind::Allocated, 0)?;
             drop(door);
-            all.push(Holdings::of(server.pid(), allocated)?);
+            all.push(Holdings::of(server.pid(), allocated, offspring)?);
         }
         for (client, seat) in self.clients.iter().zip(PATIENT_SEATS) {
             let allocated = self.shared.seat(seat, Seat::Allocated);
-            all.push(Holdings::of(client.pid(), allocated)?);
+            all.push(Holdings::of(client.pid(), allocated, 0)?);
         }
         Ok(all)
     }

@@ -19,12 +19,12 @@ const SEAT: usize = 8;
 const WORDS: usize = NUMBERS + SEATS * SEAT;
 
 /// Numbers that are counted together.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[repr(usize)]
 pub(crate) enum Number {
     /// What is to be done, see [`Phase`].
     Phase = 0,
-    /// Calls made, whatever became of them.
+    /// Calls that a living server may have got, whatever became of them.
     Calls = 1,
     Answered = 2,
     /// By a signal, or because the server was killed.
@@ -44,6 +44,8 @@ pub(crate) enum Number {
     Bytes = 11,
     /// The number of the next life.
     Lives = 12,
+    /// Doors that came with answers, and were called.
+    Offspring = 13,
 }
 
 /// What a thread does now.
@@ -99,6 +101,14 @@ impl Shared {
         self.0[number as usize].fetch_add(amount, Ordering::Relaxed)
     }
 
+    /// Counts a call. A dead server's door is none that was called.
+    pub(crate) fn add_call(self, outcome: Number) {
+        self.add(outcome, 1);
+        if outcome != Number::Revoked {
+            self.add(Number::Calls, 1);
+        }
+    }
+
     pub(crate) fn get(self, number: Number) -> u64 {
         self.0[number as usize].load(Ordering::Relaxed)
     }
@@ -130,6 +140,19 @@ impl Shared {
 
     pub(crate) fn set_seat(self, seat: usize, what: Seat, value: u64) {
         self.word(seat, what).store(value, Ordering::Release);
+    }
+
+    /// Says that this thread sits there.
+    pub(crate) fn sits(self, seat: usize) {
+        let thread = rustix::thread::gettid().as_raw_nonzero().get();
+        self.set_seat(seat, Seat::Thread, thread.unsigned_abs().into());
+    }
+
+    /// Says which call begins.
+    pub(crate) fn calls(self, seat: usize, peer: usize, serial: u64) {
+        self.set_seat(seat, Seat::Peer, peer as u64);
+        self.set_seat(seat, Seat::Serial, serial);
+        self.set_seat(seat, Seat::Since, now());
     }
 
     /// In a thread that makes no call: waits until the rest is over.
