@@ -65,6 +65,8 @@ impl fmt::Debug for Builder {
 
 impl Builder {
     pub(crate) fn new() -> Self {
+        // Else the first door tries again.
+        let _ = engine::prepare();
         Self {
             limits: Limits::default(),
             refuse_descriptors: true,

@@ -29,6 +29,10 @@ pub struct Door {
 
 impl Door {
     /// Starts to describe a door.
+    ///
+    /// A door takes one number of the table of descriptors, the lowest that is free. The first one of a process needs up to four more for
+    /// the engine, from 400 on if the limit allows: they are put aside here. A program that fills its table before it makes its first
+    /// door calls this before that.
     pub fn builder() -> Builder {
         Builder::new()
     }

@@ -1,7 +1,7 @@
 //! The few descriptors a server needs in the application's table, made ahead of its first door.
 //!
-//! `door_create` takes one free number, also when it is the first and there is no more. A program that wants to rely on that calls
-//! [`prepare`] while there is room; `libdoor` does so when it is loaded.
+//! `door_create` takes one free number, also when it is the first and there is no more. For that [`prepare`] has to be called while there is
+//! room: `libdoor` does so when it is loaded, this crate when the first door is described.
 
 use std::io;
 use std::os::fd::AsFd;
@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use super::internal::InternalFd;
 use super::object::lock;
 use super::pool::Pool;
-use super::server::socket_pair;
+use super::server::{self, socket_pair};
 use crate::sys::fork::PerProcess;
 
 /// The pool of the process, and both ends of the channel to the control thread.
@@ -64,6 +64,9 @@ impl Seed {
 /// # Errors
 /// `EMFILE`; the first door will try again.
 pub fn prepare() -> io::Result<()> {
+    if server::existing().is_some() {
+        return Ok(());
+    }
     let mut seed = lock(SEED.get_or_make(|| Mutex::new(None)));
     if seed.is_none() {
         *seed = Some(Seed::new()?);

@@ -1,6 +1,6 @@
 //! Descriptors with requests and replies.
 
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::Path;
 
 use door::{CallError, Door, DoorHandle, Reply};
@@ -192,4 +192,46 @@ pub(crate) fn retire(directory: &Path) {
         assert_eq!(text_of(file), index.to_string());
     }
     say("whole");
+}
+
+#[test]
+fn dr_007_one_free_number_is_enough_for_the_first_door() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut process = Process::start("last_number", directory.path());
+    process.wait_for("made");
+    let door = DoorHandle::open(directory.path().join("last")).unwrap();
+    assert_eq!(call(&door, b"served").unwrap().data(), b"served");
+    process.tell("end");
+    assert!(process.finished_well());
+}
+
+/// Role: a server that describes its first door while there is room in its table, and makes it when there is none.
+pub(crate) fn last_number(directory: &Path) {
+    let limit = rustix::process::Resource::Nofile;
+    let maximum = rustix::process::getrlimit(limit).maximum;
+    let few = Some(64);
+    rustix::process::setrlimit(
+        limit,
+        rustix::process::Rlimit {
+            current: few,
+            maximum,
+        },
+    )
+    .unwrap();
+    let echo = || Door::builder().create(|call| Reply::bytes(call.argument()));
+    drop(Door::builder());
+    let mut filling = Vec::new();
+    while let Ok(another) = std::io::stdin().as_fd().try_clone_to_owned() {
+        filling.push(another);
+    }
+    assert_eq!(echo().unwrap_err().raw_os_error(), Some(libc::EMFILE));
+    let free = filling.remove(0);
+    let number = free.as_raw_fd();
+    drop(free);
+    let door = echo().unwrap();
+    assert_eq!(door.as_fd().as_raw_fd(), number);
+    drop(filling);
+    let _attachment = door.attach(directory.join("last")).unwrap();
+    say("made");
+    listen();
 }

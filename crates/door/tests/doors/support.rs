@@ -289,6 +289,7 @@ pub(crate) fn role() {
         "meet" => crate::awaited::meet(&directory),
         "await_and_drop" => crate::awaited::await_and_drop(&directory),
         "retire" => crate::descriptors::retire(&directory),
+        "last_number" => crate::descriptors::last_number(&directory),
         "starve" => crate::descriptors::starve(&directory),
         other => panic!("no role {other}"),
     }
