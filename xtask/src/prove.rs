@@ -71,10 +71,10 @@ fn cargo_fuzz() -> Result<PathBuf> {
     Ok(program)
 }
 
-/// Runs the models of what threads share: loom tries every order in which they can meet.
+/// Runs the models of what threads share: loom tries the orders in which they can meet. They are built apart from everything else, once.
 pub(crate) fn model() -> Result<()> {
     let mut test = Command::new("cargo");
-    test.args(["test", "--release", "--package", "door", "--lib", "models"])
+    test.args(["test", "--locked", "--package", "door", "--lib", "models"])
         .arg("--target-dir")
         .arg(build::target_dir()?.join("loom"))
         .env("RUSTFLAGS", "--cfg loom")

@@ -1,15 +1,16 @@
 //! Ending the waits of a call from another thread.
 
 use std::io;
-use std::sync::atomic::{AtomicBool, Ordering, fence};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, OnceLock};
 
 use super::client::ClientLink;
 use super::internal::InternalFd;
 use super::object::lock;
 use super::pool::new_bell;
 use super::wait::rouse;
-use crate::sys::fork;
+use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicBool, Ordering, fence};
+use crate::sys::{epoll, fork};
 
 /// Lets other threads end a call as a signal would: it fails, and the server is told. For one call.
 #[derive(Debug)]
@@ -43,8 +44,7 @@ impl Abort {
         // Whoever is about to sleep shows where before it looks at the flag.
         fence(Ordering::SeqCst);
         if let Some(bell) = self.bell.get() {
-            // Non-blocking.
-            let _ = rustix::io::write(bell, &1u64.to_ne_bytes());
+            epoll::ring(bell);
         }
         let lane = lock(&self.lane).clone();
         if let Some((link, index)) = lane {

@@ -2,7 +2,6 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{Ordering, fence};
 use std::time::{Duration, Instant};
 
 use super::claimed::FinishError;
@@ -15,6 +14,7 @@ use super::stats::Timed;
 use super::thread::{Lease, PATIENCE, cancel_if_asked, patience_with, sleep_on};
 use super::wire::{Note, NoteKind, Status};
 use crate::info::Attributes;
+use crate::sync::atomic::{Ordering, fence};
 use crate::sys::memory::Source;
 use crate::sys::socket;
 

@@ -4,7 +4,6 @@ use std::cell::Cell;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{Ordering, fence};
 use std::time::Instant;
 
 use super::abort::Abort;
@@ -19,8 +18,9 @@ use super::spin::{CLIENT_BUDGET, published_cpu};
 use super::wait::{Ended, Patience, wait};
 use super::wire::{Note, NoteKind};
 use crate::error::CallError;
+use crate::sync::atomic::{Ordering, fence};
 use crate::sys::memory::Source;
-use crate::sys::{probe, socket};
+use crate::sys::{futex, probe, socket};
 
 /// Where the reply of a call goes. `place` is called once, when the call has succeeded and its sizes are known, and not for
 /// a reply of nothing.
@@ -91,6 +91,7 @@ impl CallFailure {
 }
 
 /// How one try at a call went wrong.
+#[derive(Debug)]
 pub(super) enum Trouble {
     Failed(CallFailure),
     /// The server does not know the handle any more; nothing ran.
@@ -440,7 +441,7 @@ fn summon(link: &ClientLink, index: usize, pool: usize) {
 /// Wakes a server thread that waits for this client.
 pub(crate) fn feed(lane: Lane<'_>) {
     lane.feed().fetch_add(1, Ordering::SeqCst);
-    let _ = rustix::thread::futex::wake(lane.feed(), rustix::thread::futex::Flags::empty(), 1);
+    futex::wake(lane.feed(), 1);
 }
 
 const _: () = assert!(INLINE_BYTES < ARGUMENT_BYTES);

@@ -5,10 +5,7 @@ use std::io;
 use std::ops::Range;
 use std::os::fd::{BorrowedFd, OwnedFd};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Instant;
-
-use rustix::thread::futex;
 
 use super::answer::Origin;
 use super::layout::NO_RESULTS;
@@ -20,8 +17,9 @@ use super::wire::Status;
 use super::{Credentials, identity, undertaker};
 use crate::error::CredentialError;
 use crate::info::{Attributes, DoorInfo};
+use crate::sync::atomic::Ordering;
 use crate::sys::memory::Buffer;
-use crate::sys::{fork, probe};
+use crate::sys::{fork, futex, probe};
 
 /// An invocation. Dropping it unfinished fails the call with EINTR.
 #[derive(Debug)]
@@ -264,7 +262,7 @@ impl Claimed {
                 return false;
             }
             let left = left.map(timespec);
-            let _ = futex::wait(feed, futex::Flags::empty(), before, left.as_ref());
+            let _ = futex::wait(feed, before, left.as_ref());
         }
     }
 

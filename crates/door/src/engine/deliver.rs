@@ -3,7 +3,6 @@
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::atomic::Ordering;
 
 use super::call::{CallFailure, CallReply, ReplySink, feed};
 use super::client::{ClientLink, Parcel};
@@ -13,6 +12,7 @@ use super::wait::{Patience, wait};
 use super::wire::Status;
 use super::{offer, undertaker};
 use crate::error::CallError;
+use crate::sync::atomic::Ordering;
 use crate::sys::memory::Sealed;
 
 /// Why an answer that is there was not taken over.

@@ -7,7 +7,6 @@
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{Ordering, fence};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
@@ -18,6 +17,7 @@ use super::object::lock;
 use super::server::socket_pair;
 use super::wire::{Note, NoteKind};
 use crate::error::CredentialError;
+use crate::sync::atomic::{Ordering, fence};
 use crate::sys::process::{self, Ids};
 use crate::sys::socket::{self, PeerIds};
 

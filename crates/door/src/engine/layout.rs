@@ -18,12 +18,11 @@
 //!
 //! The server never decides by these words alone: what is busy, finished or parked it keeps in private memory.
 
-use std::sync::atomic::{AtomicU32, AtomicU64};
-
+use crate::sync::atomic::{AtomicU32, AtomicU64};
 use crate::sys::memory::Shared;
 
 /// Lanes of a link.
-pub(crate) const LANES: usize = 64;
+pub(crate) const LANES: usize = if cfg!(loom) { 3 } else { 64 };
 /// Pools a link can ring.
 pub(crate) const POOLS: usize = 64;
 /// Bytes of argument or result beside the words of a cache line.

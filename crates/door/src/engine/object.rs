@@ -2,8 +2,7 @@
 
 use std::any::Any;
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
+use std::sync::{Arc, Condvar, OnceLock, PoisonError, Weak};
 use std::time::Instant;
 
 use super::internal::InternalFd;
@@ -13,12 +12,10 @@ use super::stats::DoorStats;
 use super::undertaker;
 use crate::info::{Attributes, DoorInfo, Limits};
 use crate::statistics::Statistics;
+use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+pub(crate) use crate::sync::lock;
 use crate::sys::{barrier, probe};
-
-/// Locks a mutex whose data stays sound even if a thread died while it held it.
-pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// A door of this process.
 pub(crate) struct DoorObject {
@@ -35,7 +32,7 @@ pub(crate) struct DoorObject {
     counts: bool,
     pub(crate) stats: DoorStats,
     /// Whoever waits for the last procedure to return waits here.
-    ended: (Mutex<()>, Condvar),
+    ended: (std::sync::Mutex<()>, Condvar),
 }
 
 impl std::fmt::Debug for DoorObject {

@@ -6,7 +6,6 @@
 //! for long: an offer to which nothing is said stands, and the client that has no room then is told that its call has failed.
 
 use std::sync::Arc;
-use std::sync::atomic::{Ordering, fence};
 use std::time::Duration;
 
 use super::answer::Origin;
@@ -17,6 +16,7 @@ use super::pool::Pool;
 use super::spin::{SERVER_BUDGET, Spin};
 use super::thread::sleep_on;
 use super::wait::{Ended, Patience, wait};
+use crate::sync::atomic::{Ordering, fence};
 
 /// How long a server thread sleeps before it looks whether the client is still there.
 const SLICE: Duration = Duration::from_millis(50);

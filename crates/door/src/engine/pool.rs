@@ -6,8 +6,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, Weak};
+use std::sync::{Arc, OnceLock, Weak};
 
 use rustix::event::{EventfdFlags, epoll};
 
@@ -15,6 +14,8 @@ use super::internal::InternalFd;
 use super::link::ServerLink;
 use super::object::{DoorObject, lock};
 use crate::info::DoorInfo;
+use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use crate::sys;
 
 /// Something a thread of the pool has to do that did not come straight from a doorbell.
@@ -189,8 +190,7 @@ impl Pool {
     }
 
     pub(crate) fn kick(&self) {
-        // It can only fail when 2^64 kicks have piled up.
-        let _ = rustix::io::write(&self.here()[1], &1u64.to_ne_bytes());
+        sys::epoll::ring(&self.here()[1]);
     }
 
     /// Waits for a bell. `None`: a kick, a signal, or a link that has gone; or nothing, with `wait` false.

@@ -3,12 +3,10 @@
 //! The first milliseconds are slept on a word the server changes. After that one thread of each link, the leader, sleeps on the link's socket, where the
 //! kernel reports the server's death; the others sleep on their words and rely on it. Whoever stops leading wakes another.
 
-use std::sync::atomic::{Ordering, fence};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags};
 use rustix::io::Errno;
-use rustix::thread::futex;
 use rustix::time::Timespec;
 
 use super::abort::Abort;
@@ -16,6 +14,8 @@ use super::client::ClientLink;
 use super::layout::{LANES, POLLS, SLEEPS};
 use super::spin::{CLIENT_BUDGET, Spin};
 use crate::error::CallError;
+use crate::sync::atomic::{AtomicU32, Ordering, fence};
+use crate::sys::{futex, socket};
 
 /// How long a sleeper trusts that its server lives.
 const TRUST: Duration = Duration::from_millis(5);
@@ -158,8 +158,8 @@ fn sleep(
     outcome
 }
 
-fn nap(word: &std::sync::atomic::AtomicU32, value: u32, time: Duration) -> Result<(), Errno> {
-    match futex::wait(word, futex::Flags::empty(), value, Some(&timespec(time))) {
+fn nap(word: &AtomicU32, value: u32, time: Duration) -> Result<(), Errno> {
+    match futex::wait(word, value, Some(&timespec(time))) {
         Err(Errno::AGAIN) => Ok(()),
         other => other,
     }
@@ -182,7 +182,7 @@ fn lead(link: &ClientLink, index: usize, time: Duration, ready: &dyn Fn() -> boo
             on_socket,
             PollFd::new(bell.unwrap_or(&link.socket), PollFlags::IN),
         ];
-        let slept = rustix::event::poll(&mut polled, Some(&timespec(time)));
+        let slept = socket::poll(&mut polled, Some(&timespec(time)));
         let events = polled[0].revents();
         if let Some(bell) = bell {
             // Non-blocking.
@@ -222,7 +222,7 @@ pub(super) fn rouse(link: &ClientLink, index: usize) {
 fn nudge(link: &ClientLink, index: usize) {
     let tick = link.lane(index).tick();
     tick.fetch_add(1, Ordering::SeqCst);
-    let _ = futex::wake(tick, futex::Flags::empty(), 1);
+    futex::wake(tick, 1);
 }
 
 pub(crate) fn timespec(time: Duration) -> Timespec {

@@ -4,10 +4,12 @@
 //! on both sides sees to it. Where one side takes them at each call and the other once in a while, the second can do the work for
 //! both: membarrier(2) is a full barrier in every running thread of the process.
 
-use std::sync::atomic::{AtomicBool, Ordering, compiler_fence, fence};
+use std::sync::atomic::{AtomicBool, compiler_fence};
 
 use rustix::io::Errno;
 use rustix::thread::{MembarrierCommand, MembarrierQuery, membarrier, membarrier_query};
+
+use crate::sync::atomic::{Ordering, fence};
 
 /// The seldom side can do the work for both. Once true, always true.
 static ONE_SIDED: AtomicBool = AtomicBool::new(false);
@@ -49,7 +51,7 @@ pub(crate) fn heavy() {
     fence(Ordering::SeqCst);
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use std::sync::atomic::AtomicU32;
 

@@ -10,9 +10,13 @@ use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd};
 use std::ptr::NonNull;
-use std::sync::atomic::{AtomicU32, AtomicU64};
 
+#[cfg(not(loom))]
 use super::fork;
+#[cfg(loom)]
+pub(crate) use super::model::Shared;
+#[cfg(not(loom))]
+use crate::sync::atomic::{AtomicU32, AtomicU64};
 
 /// Copies `len` bytes with the library's memcpy, reached through a pointer the compiler must not resolve.
 ///
@@ -68,6 +72,13 @@ impl Source<'_> {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len == 0
+    }
+
+    /// A copy of the bytes.
+    #[cfg(loom)]
+    pub(super) fn to_vec(self) -> Vec<u8> {
+        // SAFETY: readable for this length until the call has ended.
+        unsafe { std::slice::from_raw_parts(self.start, self.len) }.to_vec()
     }
 
     /// The part from `offset` on, at most `len` bytes long.
@@ -132,6 +143,7 @@ impl crate::engine::ReplySink for VecSink {
 }
 
 /// Memory shared with another process, which may write to it at any time. Not inherited by forked children.
+#[cfg(not(loom))]
 #[derive(Debug)]
 pub(crate) struct Shared {
     base: NonNull<u8>,
@@ -140,10 +152,13 @@ pub(crate) struct Shared {
 }
 
 // SAFETY: the mapping is valid from any thread, and every access is atomic or an opaque copy.
+#[cfg(not(loom))]
 unsafe impl Send for Shared {}
 // SAFETY: as above.
+#[cfg(not(loom))]
 unsafe impl Sync for Shared {}
 
+#[cfg(not(loom))]
 impl Shared {
     /// Maps the first `len` bytes of `memfd`, whose size must be sealed at no less.
     pub(crate) fn map(memfd: BorrowedFd<'_>, len: usize) -> io::Result<Self> {
@@ -223,6 +238,7 @@ impl Shared {
     }
 }
 
+#[cfg(not(loom))]
 impl Drop for Shared {
     fn drop(&mut self) {
         // A forked child never had this mapping; something else may live at its address there.

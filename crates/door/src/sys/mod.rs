@@ -4,8 +4,11 @@
 pub(crate) mod barrier;
 pub(crate) mod epoll;
 pub(crate) mod fork;
+pub(crate) mod futex;
 pub(crate) mod maps;
 pub(crate) mod memory;
+#[cfg(loom)]
+pub(crate) mod model;
 pub(crate) mod probe;
 pub(crate) mod process;
 pub(crate) mod socket;

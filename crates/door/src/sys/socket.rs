@@ -4,6 +4,10 @@ use std::io;
 use std::mem::{MaybeUninit, size_of};
 use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 
+use rustix::event::PollFd;
+use rustix::io::Errno;
+use rustix::time::Timespec;
+
 /// Descriptors one record may carry (SCM_MAX_FD).
 pub(crate) const MAX_DESCRIPTORS: usize = 253;
 
@@ -30,6 +34,30 @@ pub(crate) struct Received {
 
 /// Room for the ancillary data of one record; a union-like array for its alignment.
 const CONTROL_WORDS: usize = (16 + MAX_DESCRIPTORS * 4 + 32 + 64) / 8 + 1;
+
+/// Waits until one of these is ready.
+///
+/// # Errors
+/// See poll(2).
+pub(crate) fn poll(polled: &mut [PollFd<'_>], time: Option<&Timespec>) -> Result<usize, Errno> {
+    #[cfg(loom)]
+    return super::model::until(|| {
+        let zero = Timespec::default();
+        let found = rustix::event::poll(polled, Some(&zero));
+        Some(found).filter(|found| time == Some(&zero) || *found != Ok(0))
+    });
+    #[cfg(not(loom))]
+    rustix::event::poll(polled, time)
+}
+
+/// Ends a connection for both sides, whoever else has a descriptor of it.
+pub(crate) fn hang_up(socket: BorrowedFd<'_>) {
+    let hang_up = || rustix::net::shutdown(socket, rustix::net::Shutdown::Both);
+    #[cfg(not(loom))]
+    let _ = hang_up();
+    #[cfg(loom)]
+    let _ = super::model::act(hang_up);
+}
 
 /// Receives one record without waiting; one of no bytes and without a sender is the end.
 ///
@@ -139,19 +167,19 @@ pub(crate) fn send(
         message.msg_control = control.as_mut_ptr().cast();
         message.msg_controllen = used;
     }
-    // SAFETY: the message points to buffers that outlive the call and announces their sizes.
-    let sent = unsafe {
-        libc::sendmsg(
-            socket.as_raw_fd(),
-            &raw const message,
-            libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL,
-        )
+    let send = || {
+        let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+        // SAFETY: the message points to buffers that outlive the call and announces their sizes.
+        if unsafe { libc::sendmsg(socket.as_raw_fd(), &raw const message, flags) } < 0 {
+            Err(io::Error::last_os_error())
+        } else {
+            Ok(())
+        }
     };
-    if sent < 0 {
-        Err(io::Error::last_os_error())
-    } else {
-        Ok(())
-    }
+    #[cfg(not(loom))]
+    return send();
+    #[cfg(loom)]
+    super::model::act(send)
 }
 
 /// Writes control messages: header (length, level, type), data, padding to 8 bytes. cmsg(3).

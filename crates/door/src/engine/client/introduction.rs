@@ -2,19 +2,18 @@
 
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, OnceLock};
+use std::sync::OnceLock;
 
+use super::ClientLink;
 use super::ask::ask;
-use super::{ClientLink, NEXT_ID, Owner};
 use crate::engine::internal::InternalFd;
-use crate::engine::layout::{LINK_BYTES, POOLS};
+use crate::engine::layout::LINK_BYTES;
 use crate::engine::server::socket_pair;
 use crate::engine::wait::Patience;
 use crate::engine::wire::{Request, RequestKind};
 use crate::error::CallError;
 use crate::sys::memory::Shared;
-use crate::sys::{fork, socket};
+use crate::sys::socket;
 
 /// Makes a link to the server of the door `fd`.
 pub(super) fn hello(fd: BorrowedFd<'_>, patience: Patience<'_>) -> Result<(ClientLink, u64), CallError> {
@@ -31,24 +30,25 @@ pub(super) fn hello(fd: BorrowedFd<'_>, patience: Patience<'_>) -> Result<(Clien
         return Err(CallError::OutOfDescriptors);
     };
     check_memory(&memfd)?;
-    let link = ClientLink {
-        id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
-        generation: fork::generation(),
-        token: answer.token,
-        memory: Shared::map(memfd.as_fd(), LINK_BYTES)?,
-        socket: InternalFd::new(ours),
-        number,
-        dead: AtomicBool::new(false),
-        bells: [const { OnceLock::new() }; POOLS],
-        lanes: std::array::from_fn(|_| Owner::default()),
-        handles: Mutex::default(),
-        inbox: Mutex::default(),
-        leader: AtomicBool::new(false),
-        nudge: OnceLock::new(),
-        followers: AtomicU64::new(0),
-    };
+    let memory = Shared::map(memfd.as_fd(), LINK_BYTES)?;
+    let link = ClientLink::new(InternalFd::new(ours), number, answer.token, memory);
     keep_bell(&link, answer.pool, Some(bell))?;
     Ok((link, pooled(answer.pool, answer.handle)))
+}
+
+#[cfg(all(test, loom))]
+impl ClientLink {
+    /// A link whose two ends are in one process. `known` is what the server says of the door.
+    pub(in crate::engine) fn of_model(
+        socket: OwnedFd,
+        memory: Shared,
+        known: (u64, u32, Option<OwnedFd>),
+    ) -> (Self, u64) {
+        let (handle, pool, bell) = known;
+        let link = Self::new(InternalFd::new(socket), 0, [0; 16], memory);
+        keep_bell(&link, pool, bell).unwrap();
+        (link, pooled(pool, handle))
+    }
 }
 
 /// Makes the door `fd` known on `link`.

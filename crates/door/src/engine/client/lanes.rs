@@ -2,12 +2,12 @@
 
 use std::cell::RefCell;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use super::{ClientLink, NEXT_ID};
 use crate::engine::layout::{LANES, PLACE_STREAM, Progress};
 use crate::engine::object::lock;
 use crate::engine::spin::Spin;
+use crate::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 /// Who uses a lane, and the number of its last request.
 #[derive(Debug, Default)]
@@ -122,10 +122,11 @@ pub(super) fn kept_on(link: u64) -> Option<Taken> {
 
 impl Taken {
     /// Takes a lane of a link for this thread, if there is one left.
-    pub(super) fn on(link: &Arc<ClientLink>) -> Option<Self> {
-        let (thread, kept) = THREAD
-            .try_with(|thread| (*thread, true))
-            .unwrap_or_else(|_| (NEXT_ID.fetch_add(1, Ordering::Relaxed), false));
+    pub(in crate::engine) fn on(link: &Arc<ClientLink>) -> Option<Self> {
+        let known = THREAD.try_with(|thread| (*thread, true)).ok();
+        // In a model all threads are one of the system's.
+        let known = known.filter(|_| !cfg!(loom));
+        let (thread, kept) = known.unwrap_or_else(|| (NEXT_ID.fetch_add(1, Ordering::Relaxed), false));
         let index = link.take(thread)?;
         Some(Self {
             link: Arc::clone(link),

@@ -8,13 +8,14 @@ mod peers;
 mod target;
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, OnceLock};
+use std::sync::OnceLock;
 
 use super::internal::InternalFd;
 use super::layout::{LANES, Lane, POOLS, pending};
-use crate::sys::fork;
+use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::sys::memory::Shared;
+use crate::sys::{epoll, fork};
 
 use lanes::Owner;
 
@@ -49,9 +50,30 @@ pub(crate) struct ClientLink {
     pub(crate) followers: AtomicU64,
 }
 
-static NEXT_ID: AtomicU64 = AtomicU64::new(1);
+/// Numbers of links and threads.
+static NEXT_ID: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(1);
 
 impl ClientLink {
+    /// A link over `socket`, whose other end has this `number`; without bells, and with no door known.
+    fn new(socket: InternalFd, number: u64, token: [u8; 16], memory: Shared) -> Self {
+        Self {
+            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+            generation: fork::generation(),
+            token,
+            socket,
+            number,
+            memory,
+            dead: AtomicBool::new(false),
+            bells: [const { OnceLock::new() }; POOLS],
+            lanes: std::array::from_fn(|_| Owner::default()),
+            handles: Mutex::default(),
+            inbox: Mutex::default(),
+            leader: AtomicBool::new(false),
+            nudge: OnceLock::new(),
+            followers: AtomicU64::new(0),
+        }
+    }
+
     #[inline]
     pub(crate) fn lane(&self, index: usize) -> Lane<'_> {
         Lane::new(&self.memory, index)
@@ -76,8 +98,7 @@ impl ClientLink {
     pub(crate) fn ring(&self, pool: usize, index: usize) {
         pending(&self.memory, pool).fetch_or(1 << index, Ordering::SeqCst);
         if let Some(bell) = self.bells.get(pool).and_then(OnceLock::get) {
-            // Non-blocking: a bell that is full has been heard.
-            let _ = rustix::io::write(bell, &1u64.to_ne_bytes());
+            epoll::ring(bell);
         }
     }
 
@@ -94,8 +115,7 @@ impl ClientLink {
     /// Gets the leader to look around, if there is one.
     pub(crate) fn wake_leader(&self) {
         if let Some(nudge) = self.nudge.get() {
-            // Non-blocking.
-            let _ = rustix::io::write(nudge, &1u64.to_ne_bytes());
+            epoll::ring(nudge);
         }
     }
 }

@@ -21,6 +21,16 @@ pub struct Target {
 }
 
 impl Target {
+    /// Of a door that is only called over one link.
+    #[cfg(all(test, loom))]
+    pub(in crate::engine) fn of_model() -> Self {
+        Self {
+            cookie: 0,
+            server: (0, 0),
+            route: Route::unknown(),
+        }
+    }
+
     /// Looks at a descriptor.
     ///
     /// # Errors

@@ -4,12 +4,12 @@ use std::collections::HashMap;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use super::ServerLink;
 use crate::engine::object::{DoorObject, Export, lock};
 use crate::engine::stats::Client;
 use crate::engine::undertaker;
+use crate::sync::atomic::Ordering;
 
 /// Doors this client may call, by handle.
 #[derive(Debug, Default)]

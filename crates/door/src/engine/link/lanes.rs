@@ -1,15 +1,15 @@
 //! Lanes of a link, as the server knows them: who holds one, what is done, and who sleeps on it.
 
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering, fence};
-use std::sync::{Arc, Mutex};
-
-use rustix::thread::futex;
+use std::sync::Arc;
 
 use super::running::Running;
 use super::{Held, ServerLink};
 use crate::engine::budget::Share;
 use crate::engine::layout::{CHUNK_BYTES, DOZES, POLLS, Progress, SLEEPS, small};
 use crate::engine::object::{DoorObject, lock};
+use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering, fence};
+use crate::sys::futex;
 use crate::sys::memory::Buffer;
 
 /// What the server knows about a lane.
@@ -137,8 +137,7 @@ impl ServerLink {
             if self.is_dead() || state.doze.load(Ordering::SeqCst) != DOZING {
                 break;
             }
-            let flags = futex::Flags::empty();
-            let slept = futex::wait(lane.feed(), flags, word, Some(&LONGEST_DOZE));
+            let slept = futex::wait(lane.feed(), word, Some(&LONGEST_DOZE));
             if slept != Err(rustix::io::Errno::INTR) {
                 break;
             }
@@ -174,7 +173,7 @@ impl ServerLink {
         let feed = self.lane(index).feed();
         feed.fetch_add(1, Ordering::SeqCst);
         let all = i32::MAX.cast_unsigned();
-        let _ = futex::wake(feed, futex::Flags::empty(), all);
+        futex::wake(feed, all);
     }
 
     /// Publishes that request `seq` has been answered, and wakes the client if it sleeps.
@@ -203,7 +202,7 @@ impl ServerLink {
         match lane.sleep().load(Ordering::SeqCst) {
             SLEEPS => {
                 lane.tick().fetch_add(1, Ordering::SeqCst);
-                let _ = futex::wake(lane.tick(), futex::Flags::empty(), 1);
+                futex::wake(lane.tick(), 1);
             }
             POLLS => {
                 lane.tick().fetch_add(1, Ordering::SeqCst);

@@ -8,8 +8,7 @@ mod running;
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use super::budget::{Account, Budget};
 use super::errand::{Channel, Errand};
@@ -18,6 +17,8 @@ use super::layout::{LANES, LINK_BYTES, Lane};
 use super::object::{Export, lock};
 use super::undertaker;
 use super::wire::{Note, NoteKind};
+use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
 use crate::sys::memory::Shared;
 use crate::sys::process::Ids;
 use crate::sys::{process, socket};
@@ -187,7 +188,7 @@ impl ServerLink {
         let copy = lock(&self.copy).take();
         // With a door goes the application's procedure.
         undertaker::bury((exports, bells, copy));
-        let _ = rustix::net::shutdown(&self.socket, rustix::net::Shutdown::Both);
+        socket::hang_up(self.socket.as_fd());
     }
 
     /// Wakes the client of a lane who sleeps on the link's socket. If there is no room for the note, there is something to wake him.

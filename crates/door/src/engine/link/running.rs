@@ -1,9 +1,8 @@
 //! Who runs the invocation of a lane, so that it can be told that nobody waits for it.
 
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-
 use crate::engine::object::lock;
+use crate::sync::Mutex;
+use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use crate::sys::barrier;
 
 /// The thread that runs an invocation, for those who may have to cancel it. It writes here at each call, they come seldom: they pay.
@@ -55,7 +54,7 @@ impl Running {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use std::sync::atomic::AtomicU32;
 

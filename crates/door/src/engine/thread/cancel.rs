@@ -1,11 +1,10 @@
 //! Cancellation: telling the thread that runs a procedure that nobody waits for it.
 
 use std::sync::OnceLock;
-use std::sync::atomic::Ordering;
-
-use rustix::thread::futex;
 
 use crate::engine::link::ServerLink;
+use crate::sync::atomic::Ordering;
+use crate::sys::futex;
 
 static CANCEL_HOOK: OnceLock<fn(token: u64)> = OnceLock::new();
 
@@ -40,5 +39,5 @@ pub(crate) fn cancel_running(link: &ServerLink, index: usize) {
     // The procedure may be waiting for exactly this.
     let feed = link.lane(index).feed();
     feed.fetch_add(1, Ordering::SeqCst);
-    let _ = futex::wake(feed, futex::Flags::empty(), 1);
+    futex::wake(feed, 1);
 }

@@ -2,10 +2,7 @@
 
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering, fence};
-use std::time::{Duration, Instant};
-
-use rustix::thread::futex;
+use std::time::Duration;
 
 use super::refuse::{refuse, refuse_lane};
 use super::{Lease, Remembered, ServerThread};
@@ -19,8 +16,10 @@ use crate::engine::pool::{Pool, Work};
 use crate::engine::spin::{SERVER_BUDGET, published_cpu};
 use crate::engine::wire::Status;
 use crate::info::Attributes;
+use crate::sync::Instant;
+use crate::sync::atomic::{AtomicU32, Ordering, fence};
 use crate::sys::memory::{Buffer, as_uninit};
-use crate::sys::probe;
+use crate::sys::{futex, probe};
 
 /// Longest argument any door takes.
 const ARGUMENT_MAX: u64 = 1 << 30;
@@ -359,5 +358,5 @@ pub(crate) fn sleep_on(word: &AtomicU32, value: u32, time: Duration) {
         tv_sec: 0,
         tv_nsec: time.subsec_nanos().into(),
     };
-    let _ = futex::wait(word, futex::Flags::empty(), value, Some(&timeout));
+    let _ = futex::wait(word, value, Some(&timeout));
 }

@@ -2,13 +2,13 @@
 
 use std::any::Any;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use crate::engine::layout::small;
 use crate::engine::link::{LaneState, ServerLink};
 use crate::engine::object::DoorObject;
 use crate::engine::pool::{Pool, Work};
 use crate::engine::stats::Tally;
+use crate::sync::atomic::Ordering;
 
 /// A lane a thread holds.
 #[derive(Debug)]

@@ -7,16 +7,17 @@ mod refuse;
 
 use std::io;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::claimed::Claimed;
 use super::layout::{LANES, pending, small};
 use super::link::ServerLink;
 use super::pool::{Pool, Work};
-use super::server::{self, Server};
+use super::server;
 use super::spin::{Escape, SERVER_BUDGET, Spin};
 use super::stats::Sampler;
+use crate::sync::Instant;
+use crate::sync::atomic::Ordering;
 use crate::sys::memory::Buffer;
 use crate::sys::probe;
 
@@ -42,7 +43,7 @@ pub struct Stopped;
 
 /// One thread that serves invocations.
 pub struct ServerThread {
-    server: Arc<Server>,
+    process_pool: Arc<Pool>,
     bound: Option<Arc<Pool>>,
     token: u64,
     generation: u32,
@@ -79,8 +80,13 @@ impl ServerThread {
     pub fn new(token: u64) -> io::Result<Self> {
         let server = server::server()?;
         probe::thread_create(token);
-        Ok(Self {
-            server,
+        Ok(Self::serving(Arc::clone(server.process_pool()), token))
+    }
+
+    /// A thread that serves `process_pool` as long as it is not bound to another.
+    pub(super) fn serving(process_pool: Arc<Pool>, token: u64) -> Self {
+        Self {
+            process_pool,
             bound: None,
             token,
             generation: crate::sys::fork::generation(),
@@ -96,7 +102,13 @@ impl ServerThread {
             spin: Spin::default(),
             escape: Escape::new(),
             sampler: Sampler::default(),
-        })
+        }
+    }
+
+    /// Lies down on a lane whenever others listen.
+    #[cfg(all(test, loom))]
+    pub(super) fn doze_at_once(&mut self) {
+        self.doze_after = 0;
     }
 
     /// From the next park on, serves this private pool; `None`: the pool of the process.
@@ -129,7 +141,7 @@ impl ServerThread {
         if self.generation != crate::sys::fork::generation() {
             return Err(Stopped);
         }
-        let wanted = self.bound.as_ref().unwrap_or_else(|| self.server.process_pool());
+        let wanted = self.bound.as_ref().unwrap_or(&self.process_pool);
         if self
             .lease_pool
             .as_ref()

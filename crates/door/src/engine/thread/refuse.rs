@@ -1,7 +1,6 @@
 //! Answering requests without running anything.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use super::Lease;
 use crate::engine::link::ServerLink;
@@ -9,6 +8,7 @@ use crate::engine::object::{DoorObject, lock};
 use crate::engine::pool::{Pool, Work};
 use crate::engine::spin::published_cpu;
 use crate::engine::wire::Status;
+use crate::sync::atomic::Ordering;
 
 /// Answers request `seq` of a lane that is held, without running anything.
 #[cold]
