@@ -126,7 +126,8 @@ fn sleep(
             break Ok(());
         }
         if link.is_dead() {
-            break Err(Ended::Dead);
+            // The answer may have come, and the server's end after it, since the look before.
+            break if ready() { Ok(()) } else { Err(Ended::Dead) };
         }
         if patience.is_aborted() {
             break Err(Ended::Interrupted);
