@@ -127,6 +127,16 @@ mod models {
                     self.0.compare_exchange(current, new, success, failure)
                 }
 
+                pub(crate) fn fetch_update(
+                    &self,
+                    success: Ordering,
+                    failure: Ordering,
+                    change: impl FnMut($value) -> Option<$value>,
+                ) -> Result<$value, $value> {
+                    before(success);
+                    self.0.fetch_update(success, failure, change)
+                }
+
                 $(pub(crate) fn $fetch(&self, value: $value, order: Ordering) -> $value {
                     before(order);
                     self.0.$fetch(value, order)

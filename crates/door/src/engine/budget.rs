@@ -1,9 +1,9 @@
 //! What clients may make a server hold, beside links and opened paths: counted for each user, however many links that one has.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::internal;
+use crate::sync::atomic::{AtomicUsize, Ordering};
 use crate::sys::process;
 
 /// So much of something that many have a part in.

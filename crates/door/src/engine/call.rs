@@ -423,7 +423,7 @@ fn give_up(taken: Taken, target: &Target, pool: usize, seq: u32, ended: Ended) -
 /// Sees to it that a server thread looks at the lane, after a request was posted on it.
 ///
 /// A thread that attends to a lane looks at it once more after it has said that it does not any more.
-fn summon(link: &ClientLink, index: usize, pool: usize) {
+pub(super) fn summon(link: &ClientLink, index: usize, pool: usize) {
     let lane = link.lane(index);
     let attention = small(pool) + 1;
     fence(Ordering::SeqCst);

@@ -91,6 +91,8 @@ mod maps;
 
 #[cfg(any(test, feature = "fuzzing"))]
 pub mod fuzzing;
+#[cfg(all(test, loom))]
+mod models;
 
 use std::any::Any;
 use std::fmt;

@@ -1,0 +1,77 @@
+//! A pool: every call finds a thread, as long as there is one.
+
+use super::*;
+
+/// Two calls that need a thread each: one bell may stand for both.
+#[test]
+fn calls_that_ring_at_once_find_a_thread_each() {
+    check(2, || {
+        let world = World::new(Attributes::empty());
+        let threads = [(); 2].map(|()| {
+            let world = Arc::clone(&world);
+            spawn(move || {
+                let mut thread = world.thread();
+                let claimed = thread.park().unwrap();
+                // It keeps what it has got.
+                (thread, claimed)
+            })
+        });
+        loom::explore();
+        world.post();
+        world.post();
+        let taken = threads.map(|thread| thread.join().unwrap());
+        let depleted = taken.iter().any(|(_, claimed)| claimed.depleted());
+        assert!(depleted, "nobody was told that no thread waits");
+    });
+}
+
+/// A thread keeps to the lane it has served, and goes. The client, which did not ring, must not be left.
+#[test]
+fn a_thread_that_leaves_leaves_no_call_behind() {
+    check(2, || {
+        let world = World::new(Attributes::empty());
+        let leaver = {
+            let world = Arc::clone(&world);
+            spawn(move || {
+                let mut thread = world.thread();
+                if let Ok(claimed) = thread.park() {
+                    echo(&mut thread, claimed);
+                }
+            })
+        };
+        let stayer = world.server(false);
+        for byte in [FIRST, 1] {
+            assert_eq!(world.call(byte).unwrap(), byte);
+        }
+        world.pool.close();
+        leaver.join().unwrap();
+        stayer.join().unwrap();
+    });
+}
+
+/// As long as threads doze, one that hears the bells; whoever takes the last one away gets a dozer up.
+#[test]
+fn a_dozing_thread_is_called_back_to_the_bells() {
+    check(2, || {
+        let world = World::new(Attributes::empty());
+        let threads = [(); 2].map(|()| {
+            let world = Arc::clone(&world);
+            spawn(move || {
+                let mut thread = world.thread();
+                thread.doze_at_once();
+                loop {
+                    let claimed = thread.park().unwrap();
+                    if claimed.argument().is_empty() {
+                        // It keeps this one.
+                        return (thread, claimed);
+                    }
+                    echo(&mut thread, claimed);
+                }
+            })
+        });
+        assert_eq!(world.call(FIRST).unwrap(), FIRST);
+        world.post();
+        world.post();
+        let _taken = threads.map(|thread| thread.join().unwrap());
+    });
+}
