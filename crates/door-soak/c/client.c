@@ -16,6 +16,7 @@
 enum { CHILD_CALLS = 20, BUFFER = 64 << 10 };
 
 const char *folder;
+int own_door;
 
 void caller_set_up(struct caller *me, int seat, struct random random) {
     static const char *const names[5] = {"rust", "c", "rust", "c", "mortal"};
@@ -63,10 +64,10 @@ static void allow_signals(int allow) {
     pthread_sigmask(allow ? SIG_UNBLOCK : SIG_BLOCK, &signals, NULL);
 }
 
-static void close_all(void *array) {
+static void close_tokens(void *array) {
     door_desc_t *descriptors = array;
-    for (int at = 0; at < SOME_DESCRIPTORS; at++)
-        if (descriptors[at].d_attributes != 0)
+    for (int at = 0; at <= SOME_DESCRIPTORS; at++)
+        if (descriptors[at].d_attributes != 0 && descriptors[at].d_data.d_desc.d_descriptor != own_door)
             close(descriptors[at].d_data.d_desc.d_descriptor);
 }
 
@@ -88,8 +89,9 @@ static void try_out(int door, int may_fail) {
 /* Makes a call with the request, and a payload of its own; looks at every byte and descriptor of the answer. */
 static int transact(struct caller *me, struct peer *peer, const struct request *request, size_t payload, int interruptible,
                     uint64_t figures[2]) {
-    door_desc_t sent[SOME_DESCRIPTORS] = {0};
-    door_arg_t arg = {me->out, sizeof *request + payload, sent, request->given, me->in, BUFFER};
+    door_desc_t sent[SOME_DESCRIPTORS + 1] = {0};
+    uint_t n_sent = request->given + (request->kind == CALL_BACK);
+    door_arg_t arg = {me->out, sizeof *request + payload, sent, n_sent, me->in, BUFFER};
     struct answer head;
     int outcome, error;
     memcpy(me->out, request, sizeof *request);
@@ -98,7 +100,11 @@ static int transact(struct caller *me, struct peer *peer, const struct request *
         sent[at].d_attributes = DOOR_DESCRIPTOR;
         sent[at].d_data.d_desc.d_descriptor = token_make(token_there(request, at + 1));
     }
-    pthread_cleanup_push(close_all, sent);
+    if (request->kind == CALL_BACK) {
+        sent[request->given].d_attributes = DOOR_DESCRIPTOR;
+        sent[request->given].d_data.d_desc.d_descriptor = own_door;
+    }
+    pthread_cleanup_push(close_tokens, sent);
     if (interruptible)
         allow_signals(1);
     if (me->cancellable)
@@ -117,6 +123,8 @@ static int transact(struct caller *me, struct peer *peer, const struct request *
     memcpy(&head, arg.data_ptr, sizeof head);
     require(head.nonce == request->nonce, "an answer is another request's");
     require(follows(~request->nonce, arg.data_ptr + sizeof head, request->reply), "an answer's bytes are not its own");
+    /* Its process lives; that of a forked child's door may not. */
+    require(request->kind != CALL_BACK || head.figures[0] == 1 || me->seat >= CHILD, "this process was taken for dead");
     int spawned = request->kind == SPAWN;
     require(arg.desc_num == request->wanted + (uint_t)spawned, "descriptors of an answer are missing");
     for (uint_t at = 0; at < request->wanted; at++) {
@@ -190,6 +198,11 @@ static void failed(struct peer *peer, int error, int interruptible) {
     }
 }
 
+static enum kind any_kind(struct caller *me) {
+    uint32_t number = random_below(&me->random, 100);
+    return number == 0 ? SPAWN : number == 1 ? CALL_BACK : CALL;
+}
+
 void caller_call(struct caller *me) {
     int number = (int)random_below(&me->random, 5), interruptible = random_below(&me->random, 100) == 0;
     struct peer *peer = &me->peers[number];
@@ -204,7 +217,7 @@ void caller_call(struct caller *me) {
         .life = peer->life,
         .serial = ++peer->serial,
         .caller = peer->caller,
-        .kind = random_below(&me->random, 100) == 0 ? SPAWN : CALL,
+        .kind = any_kind(me),
         .reply = random_size(&me->random),
         .given = random_below(&me->random, 20) == 0 ? random_below(&me->random, SOME_DESCRIPTORS) : 0,
         .wanted = random_below(&me->random, 20) == 0 ? random_below(&me->random, SOME_DESCRIPTORS) : 0,
@@ -225,6 +238,7 @@ void caller_call(struct caller *me) {
     }
     peer->answered++;
     count_call(ANSWERED);
+    count(CALLED_BACK, request.kind == CALL_BACK);
     count(BYTES, sizeof request + payload + request.reply);
     count(THERE, request.given);
     count(BACK, request.wanted);

@@ -57,6 +57,17 @@ static char *large_answer(size_t len) {
     return kept;
 }
 
+/* Calls the caller; false if that is dead. */
+static uint64_t call_back(int door, uint64_t nonce) {
+    uint64_t answer = 0;
+    door_arg_t arg = {(char *)&nonce, sizeof nonce, NULL, 0, (char *)&answer, sizeof answer};
+    int outcome = door_call(door, &arg);
+    require(outcome == 0 || errno == EBADF || errno == EINTR, "a caller cannot be called");
+    require(outcome != 0 || (arg.data_size == sizeof answer && answer == ~nonce), "a caller's own answer is another's");
+    close(door);
+    return outcome == 0;
+}
+
 static void serve(void *cookie, char *argp, size_t size, door_desc_t *dp, uint_t n_desc) {
     struct request request;
     struct answer head = {0, {0, 0}};
@@ -75,12 +86,14 @@ static void serve(void *cookie, char *argp, size_t size, door_desc_t *dp, uint_t
     else
         enter(&request, head.figures);
 
-    require(n_desc == request.given, "descriptors of a request are missing");
-    for (uint_t at = 0; at < n_desc; at++) {
+    require(n_desc == request.given + (request.kind == CALL_BACK), "descriptors of a request are missing");
+    for (uint_t at = 0; at < request.given; at++) {
         int fd = dp[at].d_data.d_desc.d_descriptor;
         require(token_read(fd) == token_there(&request, at + 1), "a descriptor is another request's");
         close(fd);
     }
+    if (request.kind == CALL_BACK)
+        head.figures[0] = call_back(dp[request.given].d_data.d_desc.d_descriptor, request.nonce);
     for (uint64_t until = microseconds() + request.work; request.work > 0 && microseconds() < until;)
         sched_yield();
 

@@ -18,7 +18,7 @@ enum { SEATS = 64, CHILD = SEATS / 2, PEERS = 8, CALLERS = SEATS * PEERS };
 /* Numbers that are counted together. */
 enum number {
     PHASE, CALLS, ANSWERED, INTERRUPTED, AGAIN, REVOKED, TIMED_OUT, CANCELLED, CHILDREN, THERE, BACK, BYTES, LIVES,
-    OFFSPRING
+    OFFSPRING, CALLED_BACK
 };
 
 /* What a thread does now. */
@@ -38,7 +38,7 @@ extern struct shared *shared;
 
 /* ---- What calls carry, as in src/message.rs ---- */
 
-enum kind { CALL, COUNT, ALLOCATED, SPAWN };
+enum kind { CALL, COUNT, ALLOCATED, SPAWN, CALL_BACK };
 
 struct request {
     uint64_t nonce, life, serial;
@@ -108,6 +108,8 @@ struct caller {
 };
 
 extern const char *folder;
+/* A door of this process for servers to call. */
+extern int own_door;
 
 void caller_set_up(struct caller *me, int seat, struct random random);
 void caller_renew(struct caller *me);

@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 enum { MOST_THREADS = 16 };
@@ -58,6 +59,17 @@ static void *cancel_on(void *argument) {
     return NULL;
 }
 
+/* What servers call. */
+static void answer_back(void *cookie, char *argp, size_t size, door_desc_t *dp, uint_t n_desc) {
+    uint64_t nonce;
+    (void)cookie, (void)dp, (void)n_desc;
+    require(size == sizeof nonce, "a call of another length");
+    memcpy(&nonce, argp, size);
+    nonce = ~nonce;
+    door_return((char *)&nonce, sizeof nonce, NULL, 0);
+    fail("door_return");
+}
+
 static void on_signal(int number) {
     (void)number;
 }
@@ -75,6 +87,8 @@ int client(uint64_t seed, int seat, int threads) {
     sigaddset(&signals, SIGUSR1);
     pthread_sigmask(SIG_BLOCK, &signals, NULL);
     atomic_store(&own->thread, (uint64_t)gettid());
+    own_door = door_create(answer_back, NULL, DOOR_NO_CANCEL | DOOR_REFUSE_DESC);
+    require(own_door >= 0, "door_create");
     for (int at = 0; at <= threads; at++) {
         caller_set_up(&callers[at], seat + 1 + at, random_of(seed, (uint64_t)at + 1));
         require(pthread_create(&running[at], NULL, at < threads ? call_on : cancel_on, &callers[at]) == 0, "pthread_create");

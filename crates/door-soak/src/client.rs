@@ -1,6 +1,6 @@
 //! The Rust callers: each thread keeps account of what became of its calls. `c/client.c` does the same.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
-use door::{Call, CallError, DoorHandle};
+use door::{Call, CallError, Door, DoorHandle, Reply};
 
 use crate::ledger::PEERS;
 use crate::message::{Kind, Request};
@@ -41,6 +41,8 @@ struct Caller {
     peers: Vec<Peer>,
     /// The bytes of a request.
     bytes: Vec<u8>,
+    /// A door of this process for servers to call.
+    own: Arc<Door>,
 }
 
 /// What is special about a call.
@@ -55,7 +57,7 @@ enum Mood {
 }
 
 impl Caller {
-    fn new(folder: &Path, shared: Shared, seat: usize, random: Random) -> Result<Self> {
+    fn new(folder: &Path, shared: Shared, seat: usize, random: Random, own: Arc<Door>) -> Result<Self> {
         let life = shared.add(Number::Lives, 1) + 1;
         let peers = NAMES.iter().zip(seat * PEERS..).map(|(name, caller)| {
             let caller = u32::try_from(caller).context("no such seat")?;
@@ -67,6 +69,7 @@ impl Caller {
             random,
             peers: peers.collect::<Result<_>>()?,
             bytes: Vec::new(),
+            own,
         })
     }
 
@@ -119,6 +122,9 @@ impl Caller {
         for number in 1..=request.given.into() {
             call = call.give(token::make(request.token_there(number))?);
         }
+        if request.is(Kind::CallBack) {
+            call = call.lend(self.own.as_fd());
+        }
         let shared = self.shared;
         shared.calls(self.seat, index, request.serial);
         let peer = &mut self.peers[index];
@@ -136,6 +142,7 @@ impl Caller {
                 shared.add(Number::Back, request.wanted.into());
                 let bytes = self.bytes.len() as u64 + u64::from(request.reply);
                 shared.add(Number::Bytes, bytes);
+                shared.add(Number::CalledBack, request.is(Kind::CallBack).into());
                 if let Some(door) = offspring {
                     try_out(&door, peer.mortal)?;
                     shared.add(Number::Offspring, 1);
@@ -166,10 +173,10 @@ impl Caller {
             life: peer.life,
             serial: peer.serial,
             caller: peer.caller,
-            kind: if random.one_in(100) {
-                Kind::Spawn
-            } else {
-                Kind::Call
+            kind: match random.below(100) {
+                0 => Kind::Spawn,
+                1 => Kind::CallBack,
+                _ => Kind::Call,
             } as u32,
             reply: random.size(),
             given,
@@ -182,9 +189,9 @@ impl Caller {
     fn fork(&mut self) -> Result<()> {
         let (shared, seat, seed) = (self.shared, self.seat + CHILD, self.random.next());
         let folder = self.peers[0].path.parent().context("a folder")?.to_path_buf();
-        let inherited = self.peers[0].door.as_ref();
+        let (inherited, own) = (self.peers[0].door.as_ref(), Arc::clone(&self.own));
         let well = sys::in_child(|| {
-            let called = child(shared, seat, Random::new(seed, 0), &folder, inherited);
+            let called = child(shared, seat, Random::new(seed, 0), &folder, inherited, own);
             if let Err(error) = &called {
                 eprintln!("SOAK, process {}: a forked child: {error:#}", std::process::id());
             }
@@ -207,12 +214,13 @@ fn child(
     random: Random,
     folder: &Path,
     inherited: Option<&DoorHandle>,
+    parents: Arc<Door>,
 ) -> Result<()> {
     shared.sits(seat);
     if let Some(door) = inherited {
         ask(door, Kind::Count, 0).context("the inherited descriptor")?;
     }
-    let mut own = Caller::new(folder, shared, seat, random)?;
+    let mut own = Caller::new(folder, shared, seat, random, parents)?;
     (0..CHILD_CALLS).try_for_each(|_| own.call())?;
     own.settle()
 }
@@ -220,8 +228,13 @@ fn child(
 /// Looks at every byte and every descriptor of an answer; gives the door that came with it.
 fn check(request: &Request, answer: door::Answer) -> Result<Option<DoorHandle>> {
     let (data, mut descriptors) = answer.into_parts();
-    request.figures(&data)?;
-    let spawned = u32::from(request.kind == Kind::Spawn as u32);
+    let [called_back, _] = request.figures(&data)?;
+    // Its process lives; that of a forked child's door may not.
+    ensure!(
+        !request.is(Kind::CallBack) || called_back == 1 || request.caller as usize >= CHILD * PEERS,
+        "this process was taken for dead"
+    );
+    let spawned = u32::from(request.is(Kind::Spawn));
     ensure!(
         descriptors.len() == (request.wanted + spawned) as usize,
         "descriptors of an answer are missing"
@@ -272,9 +285,13 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     let shared = Shared::open(&options.folder)?;
     // A signal that nothing but calls notice.
     signal_hook::flag::register(signal_hook::consts::SIGUSR1, Arc::new(AtomicBool::new(false)))?;
+    let own = Arc::new(Door::builder().create(|call| {
+        let nonce = call.argument().try_into().map_or(0, u64::from_le_bytes);
+        Reply::bytes((!nonce).to_le_bytes())
+    })?);
     let threads = (1..=options.threads).map(|number| {
-        let random = Random::new(options.seed, number as u64);
-        let caller = Caller::new(&options.folder, shared, options.seat + number, random)?;
+        let (random, own) = (Random::new(options.seed, number as u64), Arc::clone(&own));
+        let caller = Caller::new(&options.folder, shared, options.seat + number, random, own)?;
         Ok(std::thread::spawn(move || caller.run()))
     });
     let mut threads = threads.collect::<Result<Vec<_>>>()?;

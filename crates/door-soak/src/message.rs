@@ -19,6 +19,9 @@ pub(crate) enum Kind {
     Allocated = 2,
     /// Like `Call`; a door made for this caller is to come last with the answer.
     Spawn = 3,
+    /// Like `Call`; a door of the caller's process comes last with the request, and is to be called. The first figure tells whether it
+    /// answered.
+    CallBack = 4,
 }
 
 /// The head of a request.
@@ -91,6 +94,11 @@ impl Request {
             "a request's bytes are not its own"
         );
         Ok(request)
+    }
+
+    /// True if that is what it wants.
+    pub(crate) fn is(&self, kind: Kind) -> bool {
+        self.kind == kind as u32
     }
 
     /// What the `number`th descriptor of the request holds.

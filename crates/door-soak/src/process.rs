@@ -7,7 +7,11 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use rustix::process::{Pid, Signal, WaitOptions};
+
+use crate::waiting::Stuck;
 
 /// A process of the run. It does not outlive this value.
 #[derive(Debug)]
@@ -42,9 +46,17 @@ impl Process {
     }
 
     /// Waits until it says that it is ready.
-    pub(crate) fn ready(&mut self) -> Result<()> {
+    pub(crate) fn ready(&mut self, patience: Duration) -> Result<()> {
         let mut line = String::new();
         let output = self.child.stdout.as_mut().context("a pipe was asked for")?;
+        let mut polled = [PollFd::new(output, PollFlags::IN)];
+        let patience = Timespec::try_from(patience)?;
+        while let Err(errno) = poll(&mut polled, Some(&patience)) {
+            ensure!(errno == Errno::INTR, errno);
+        }
+        if polled[0].revents().is_empty() {
+            bail!(Stuck(format!("{} does not get ready", self.name)));
+        }
         BufReader::new(output).read_line(&mut line)?;
         ensure!(
             line == "ready\n",

@@ -74,7 +74,7 @@ pub(crate) fn summary(shared: Shared, strikes: &Strikes, time: Duration) -> Stri
         "{} calls in {:.1} s, {}/s, {} MiB\n\
          \x20 answered {}, refused by a dead server's door {}\n\
          \x20 given up: deadline {}, signal or dead server {}, signal before it was taken {}, cancelled thread {}\n\
-         \x20 descriptors: {} there, {} back; doors made for a caller: {}\n\
+         \x20 descriptors: {} there, {} back; doors made for a caller: {}; callers called back: {}\n\
          \x20 killed in the middle: {} clients, {} servers; stopped for a while: {}; forked children: {}",
         grouped(calls),
         time.as_secs_f64(),
@@ -89,6 +89,7 @@ pub(crate) fn summary(shared: Shared, strikes: &Strikes, time: Duration) -> Stri
         get(Number::There),
         get(Number::Back),
         get(Number::Offspring),
+        get(Number::CalledBack),
         grouped(strikes.clients),
         grouped(strikes.servers),
         grouped(strikes.stops),

@@ -155,7 +155,7 @@ impl Run<'_> {
     fn server(&self, language: Language, name: &str) -> Result<Process> {
         let path = self.folder.join(name).display().to_string();
         let mut server = self.process(language, &format!("server {name}"), &["server", &path])?;
-        server.ready()?;
+        server.ready(PATIENCE)?;
         Ok(server)
     }
 

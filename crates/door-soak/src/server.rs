@@ -9,10 +9,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use door::{Builder, Door, Invocation, Reply, ReplyError};
+use door::{Builder, Call, CallError, Door, DoorHandle, Invocation, Reply, ReplyError};
 
 use crate::ledger::Ledger;
 use crate::message::{Kind, Request};
+use crate::peer::PATIENCE;
 use crate::{process, sys, token};
 
 /// An answer of more bytes is sent from where it is: a thread keeps the memory of others for its next one, which would look like a leak.
@@ -73,24 +74,29 @@ impl Server {
 
     fn carry_out(self: &Arc<Self>, call: &mut Invocation<'_>) -> Result<Reply> {
         let request = Request::decode(call.argument())?;
-        let figures = match request.kind {
-            kind if kind == Kind::Count as u32 => self.ledger.count(request.caller),
-            kind if kind == Kind::Allocated as u32 => [sys::allocated(), self.offspring().len() as u64],
-            _ => {
-                self.ledger.enter(&request)?;
-                [0; 2]
-            }
+        let mut figures = if request.is(Kind::Count) {
+            self.ledger.count(request.caller)
+        } else if request.is(Kind::Allocated) {
+            [sys::allocated(), self.offspring().len() as u64]
+        } else {
+            self.ledger.enter(&request)?;
+            [0; 2]
         };
-        let given = call.take_descriptors();
+        let mut given = call.take_descriptors();
         ensure!(
-            given.len() == request.given as usize,
+            given.len() == request.given as usize + usize::from(request.is(Kind::CallBack)),
             "descriptors of a request are missing"
         );
+        let caller = given.split_off(request.given as usize).pop();
         for (descriptor, number) in given.into_iter().zip(1..) {
             ensure!(
                 token::read(OwnedFd::from(descriptor))? == request.token_there(number),
                 "a descriptor is another request's"
             );
+        }
+        if let Some(door) = caller {
+            let door = DoorHandle::try_from(OwnedFd::from(door))?;
+            figures[0] = call_back(&door, &request)?.into();
         }
         let until = Instant::now() + Duration::from_micros(request.work.into());
         while request.work > 0 && Instant::now() < until {
@@ -100,7 +106,7 @@ impl Server {
         let mut wanted: Vec<OwnedFd> = (1..=u64::from(request.wanted))
             .map(|number| token::make(request.token_back(number)))
             .collect::<Result<_, _>>()?;
-        if request.kind == Kind::Spawn as u32 {
+        if request.is(Kind::Spawn) {
             wanted.push(self.spawn()?);
         }
         if answer.len() <= KEPT {
@@ -112,5 +118,24 @@ impl Server {
             Err(ReplyError::CallerGone) => Ok(Reply::empty()),
             Err(error) => bail!("cannot answer: {error}"),
         }
+    }
+}
+
+/// Calls the caller; false if that is dead.
+fn call_back(door: &DoorHandle, request: &Request) -> Result<bool> {
+    let nonce = request.nonce.to_le_bytes();
+    match door
+        .call_with(Call::new(&nonce).timeout(PATIENCE))
+        .map_err(CallError::from)
+    {
+        Ok(answer) => {
+            ensure!(
+                answer.data() == (!request.nonce).to_le_bytes(),
+                "a caller's own answer is another's"
+            );
+            Ok(true)
+        }
+        Err(CallError::Revoked | CallError::Interrupted) => Ok(false),
+        Err(error) => Err(error).context("a caller cannot be called"),
     }
 }

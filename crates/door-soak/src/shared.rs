@@ -46,6 +46,8 @@ pub(crate) enum Number {
     Lives = 12,
     /// Doors that came with answers, and were called.
     Offspring = 13,
+    /// Calls in which the server called the caller's process.
+    CalledBack = 14,
 }
 
 /// What a thread does now.
