@@ -14,7 +14,7 @@
 struct shared *shared;
 
 void fail(const char *what) {
-    fprintf(stderr, "SOAK, process %d (C): %s (%s)\n", (int)getpid(), what, strerror(errno));
+    fprintf(stderr, "SOAK, process %d (C): %s%s%s\n", (int)getpid(), what, errno != 0 ? ": " : "", errno != 0 ? strerror(errno) : "");
     abort();
 }
 

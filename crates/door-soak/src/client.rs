@@ -114,7 +114,8 @@ impl Caller {
         request.encode(random.size(), &mut self.bytes);
         let mut call = Call::new(&self.bytes).timeout(match mood {
             Mood::Hurried => Duration::from_micros(random.below(1500).into()),
-            _ => PATIENCE,
+            // The run notices first, and tells who waits where.
+            _ => 2 * PATIENCE,
         });
         if mood == Mood::Interruptible {
             call = call.interruptible();
