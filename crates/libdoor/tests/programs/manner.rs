@@ -1,7 +1,9 @@
 //! `tests/c/programs`: what users bring. Each is compiled by every compiler at hand, without and with optimisation, and runs as root and as nobody.
 
+use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
+use std::process::Stdio;
 
 use crate::run::{NOBODY, Server, command, compile, folder, is_root, says, ways};
 use crate::support::source;
@@ -121,4 +123,83 @@ fn everything_at_once_loses_nothing() {
         "240 called, 60 revoked, 60 cancelled, 60 interrupted, 60 unreferenced, 60 bound, 0 wrong\n",
         None,
     );
+}
+
+#[test]
+fn a_tool_tells_what_is_a_door() {
+    let expected = "\
+        a path: server the other, cookie 7, UNREF REFUSE_DESC\n\
+        /dev/null: no door\n\
+        a number: not there\n\
+        my own: server this, cookie 0, LOCAL NO_CANCEL IS_UNREF\n\
+        shared: server this, cookie 0, LOCAL NO_CANCEL\n\
+        revoked: server this, cookie 0, LOCAL REVOKED NO_CANCEL\n";
+    answers("info.c", expected, None);
+}
+
+#[test]
+fn cleanup_handlers_run_when_a_client_gives_up_or_is_killed() {
+    answers(
+        "cleanup.c",
+        "given back when the client was killed\ngiven back when the client gave up\n",
+        None,
+    );
+}
+
+#[test]
+fn events_go_to_doors_of_subscribers_until_they_are_gone() {
+    answers(
+        "subscribe.c",
+        "2 get the first\n1 gets the second\nseen: one two\n",
+        None,
+    );
+}
+
+#[test]
+fn many_questions_in_one_call_are_answered_by_who_asks() {
+    answers(
+        "mapping.c",
+        "version 1 is wanted\n0, 33, -34, 0, 0, -22\nothers may look\n",
+        None,
+    );
+}
+
+#[test]
+fn a_handle_outlives_its_daemon() {
+    for (compiler, level) in ways() {
+        let program = compile(compiler, &[level], &[program("handle.c")]);
+        let folder = folder();
+        let path = folder.path().join("door");
+        let path = path.to_str().expect("the path is ASCII");
+        let daemon = Server::start(&mut command(&program, &[path]));
+        let mut client = command(&program, &[path, "client"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the client starts");
+        let mut input = client.stdin.take().expect("its input is ours");
+        let mut output = BufReader::new(client.stdout.take().expect("its output is ours"));
+        let mut ask = |names: u32| {
+            writeln!(input, "{names}").expect("the client reads");
+            let mut line = String::new();
+            output.read_line(&mut line).expect("the client answers");
+            line
+        };
+        assert_eq!(ask(5), "48 bytes from another\n");
+        assert_eq!(ask(5), "48 bytes from the same\n");
+        assert_eq!(ask(100), "808 bytes are needed\n");
+        drop(daemon); // killed
+        assert_eq!(ask(5), "Bad file descriptor\n");
+        let daemon = Server::start(&mut command(&program, &[path]));
+        assert_eq!(ask(5), "48 bytes from another\n");
+        drop(daemon);
+        let _daemon = Server::start(&mut command(&program, &[path]));
+        assert_eq!(
+            ask(2),
+            "24 bytes from another\n",
+            "its descriptor was of the one before"
+        );
+        drop(input);
+        assert!(client.wait().expect("it is a child").success());
+    }
 }
