@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, anyhow, bail, ensure};
-use door::{Call, CallError, Door, DoorHandle, Reply};
+use door::{Answer, Call, CallError, Door, DoorHandle, Reply};
 
 use crate::ledger::PEERS;
 use crate::message::{Kind, Request};
@@ -137,18 +137,9 @@ impl Caller {
         shared.set_seat(self.seat, Seat::Since, 0);
         let number = match outcome {
             Ok(answer) => {
-                let offspring = check(&request, answer).with_context(|| peer.path.display().to_string())?;
-                peer.answered += 1;
-                shared.add(Number::There, request.given.into());
-                shared.add(Number::Back, request.wanted.into());
-                let bytes = self.bytes.len() as u64 + u64::from(request.reply);
-                shared.add(Number::Bytes, bytes);
-                shared.add(Number::CalledBack, request.is(Kind::CallBack).into());
-                if let Some(door) = offspring {
-                    try_out(&door, peer.mortal)?;
-                    shared.add(Number::Offspring, 1);
-                }
-                Number::Answered
+                let sent = self.bytes.len();
+                answered(shared, peer, &request, sent, answer)
+                    .with_context(|| format!("an answer of {}", peer.path.display()))?
             }
             Err(failed) => account(peer, mood, failed.into())?,
         };
@@ -226,8 +217,29 @@ fn child(
     own.settle()
 }
 
+/// Checks and counts an answer to `sent` bytes.
+fn answered(
+    shared: Shared,
+    peer: &mut Peer,
+    request: &Request,
+    sent: usize,
+    answer: Answer,
+) -> Result<Number> {
+    let offspring = check(request, answer)?;
+    peer.answered += 1;
+    shared.add(Number::There, request.given.into());
+    shared.add(Number::Back, request.wanted.into());
+    shared.add(Number::Bytes, sent as u64 + u64::from(request.reply));
+    shared.add(Number::CalledBack, request.is(Kind::CallBack).into());
+    if let Some(door) = offspring {
+        try_out(&door, peer.mortal)?;
+        shared.add(Number::Offspring, 1);
+    }
+    Ok(Number::Answered)
+}
+
 /// Looks at every byte and every descriptor of an answer; gives the door that came with it.
-fn check(request: &Request, answer: door::Answer) -> Result<Option<DoorHandle>> {
+fn check(request: &Request, answer: Answer) -> Result<Option<DoorHandle>> {
     let (data, mut descriptors) = answer.into_parts();
     let [called_back, _] = request.figures(&data)?;
     // Its process lives; that of a forked child's door may not.
