@@ -24,6 +24,9 @@ impl DoorHandle {
     /// the argument with it; those threads are kept for the next calls, and end when there are none for a while. They run no signal
     /// handlers: [`Call::interruptible`] has no effect.
     ///
+    /// A forked child has no such threads: what was in progress belongs to its parent, and its future never ends in the child. Calls the child
+    /// begins are its own.
+    ///
     /// ```
     /// use std::time::Duration;
     /// use door::{Call, Door, Reply};

@@ -2,6 +2,7 @@
 
 use std::os::fd::{AsFd, AsRawFd};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::channel;
 use std::time::{Duration, Instant};
 
@@ -345,4 +346,33 @@ fn a_call_with_an_absolute_deadline_ends_then() {
         4,
         "the next call is not disturbed"
     );
+}
+
+/// Counts when it is dropped.
+struct Held(Arc<AtomicU32>);
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.fetch_add(1, Ordering::SeqCst);
+    }
+}
+
+#[test]
+fn what_a_procedure_holds_is_dropped_before_its_caller_goes_on() {
+    let dropped = Arc::new(AtomicU32::new(0));
+    let count = Arc::clone(&dropped);
+    let door = Door::builder()
+        .create(move |call| {
+            let held = Held(Arc::clone(&count));
+            // Longer than what lives in the reply itself.
+            let reply = Reply::bytes(vec![held.0.load(Ordering::SeqCst) as u8; call.argument().len()]);
+            std::hint::black_box(&held);
+            reply
+        })
+        .unwrap();
+    let handle = door.handle().unwrap();
+    for round in 0..100 {
+        assert_eq!(call(&handle, &[0; 500]).unwrap().data(), [round as u8; 500]);
+        assert_eq!(dropped.load(Ordering::SeqCst), round + 1);
+    }
 }

@@ -20,7 +20,7 @@ fn runtime() -> Runtime {
     builder.enable_all().build().unwrap()
 }
 
-fn run<T>(future: impl Future<Output = T>) -> T {
+pub(crate) fn run<T>(future: impl Future<Output = T>) -> T {
     run_on(&runtime(), future)
 }
 
@@ -29,12 +29,12 @@ fn run_on<T>(runtime: &Runtime, future: impl Future<Output = T>) -> T {
 }
 
 /// Both ends of a pipe: what a procedure tells that it has begun with, and who waits for that.
-fn signal() -> (Receiver, OwnedFd) {
+pub(crate) fn signal() -> (Receiver, OwnedFd) {
     let (reader, writer) = std::io::pipe().unwrap();
     (Receiver::from_owned_fd(reader.into()).unwrap(), writer.into())
 }
 
-async fn began(mut reader: Receiver) {
+pub(crate) async fn began(mut reader: Receiver) {
     assert_eq!(
         reader.read(&mut [0]).await.unwrap(),
         1,

@@ -4,8 +4,9 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use door::{Door, DoorHandle, Reply};
+use door::{Call, CallError, Door, DoorHandle, Reply};
 
+use crate::awaited::{began, run, signal};
 use crate::support::{Process, Server, call, call_with, file_with, pattern, say, text_of, wait_until};
 
 /// Runs `body` in a forked child of this process; true if it returned true in time.
@@ -47,6 +48,36 @@ fn a_forked_client_makes_its_own_link_and_its_parent_keeps_its_own() {
         pid == std::process::id() && call(&echo, b"child").unwrap().data() == b"child"
     }));
     assert_eq!(call(&echo, b"after").unwrap().data(), b"after");
+}
+
+#[test]
+fn a_forked_child_awaits_calls_of_its_own() {
+    let server = Server::start();
+    let (hang, echo) = (server.open("hang"), server.open("echo"));
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    let runtime = builder.worker_threads(1).enable_all().build().unwrap();
+    let (begin, announce) = runtime.block_on(async { signal() });
+    let held = runtime.spawn(async move { hang.call_async(Call::new(b"").give(announce)).await });
+    runtime.block_on(began(begin));
+    let echoes = async || {
+        for round in 0..20u8 {
+            assert_eq!(echo.call_async(&[round]).await.unwrap().data(), [round]);
+        }
+    };
+    run(echoes());
+    assert!(in_child(|| {
+        run(async {
+            echoes().await;
+            let hang = server.open("hang");
+            let call = Call::new(b"").timeout(std::time::Duration::from_millis(1));
+            matches!(
+                hang.call_async(call).await.unwrap_err().error,
+                CallError::TimedOut
+            )
+        })
+    }));
+    run(echoes());
+    assert!(!held.is_finished());
 }
 
 #[test]
