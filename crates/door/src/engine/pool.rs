@@ -324,6 +324,12 @@ impl Pool {
         }
     }
 
+    /// True if threads doze.
+    #[cfg(all(test, loom))]
+    pub(crate) fn has_dozers(&self) -> bool {
+        self.dozing.load(Ordering::SeqCst) > 0
+    }
+
     /// True if no thread would hear a bell now.
     #[inline]
     pub(crate) fn is_deaf(&self) -> bool {

@@ -106,3 +106,33 @@ mod tests {
         running.cancel(|_| true, |_| panic!("nothing runs any more"));
     }
 }
+
+#[cfg(all(test, loom))]
+mod models {
+    use super::*;
+    use loom::sync::Arc;
+
+    #[test]
+    fn nobody_is_cancelled_after_the_end() {
+        loom::model(|| {
+            let running = Arc::new(Running::default());
+            let begun = Arc::new(AtomicU64::new(0));
+            let other = {
+                let (running, begun) = (Arc::clone(&running), Arc::clone(&begun));
+                loom::thread::spawn(move || {
+                    running.cancel(
+                        |_| true,
+                        |token| assert_eq!(begun.load(Ordering::Relaxed), token, "it ended meanwhile"),
+                    );
+                })
+            };
+            for number in [1, 2] {
+                begun.store(number.into(), Ordering::Relaxed);
+                running.begin(number.into(), number);
+                running.end();
+                begun.store(0, Ordering::Relaxed);
+            }
+            other.join().unwrap();
+        });
+    }
+}

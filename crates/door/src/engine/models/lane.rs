@@ -26,6 +26,7 @@ fn a_thread_that_dozes_on_a_lane_hears_its_client() {
         for byte in [FIRST, 1] {
             assert_eq!(world.call(byte).unwrap(), byte);
         }
+        loom::stop_exploring();
         world.pool.close();
         let served: u32 = servers.map(|server| server.join().unwrap()).iter().sum();
         assert_eq!(served, 2);

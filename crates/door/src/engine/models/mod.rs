@@ -101,13 +101,15 @@ impl World {
     }
 
     fn call_on(&self, taken: Taken, byte: u8, deadline: Option<Instant>) -> Result<u8, Trouble> {
-        let argument = [byte];
-        let request = request(&argument, deadline);
+        self.call_with(taken, &request(&[byte], deadline))
+    }
+
+    fn call_with(&self, taken: Taken, request: &CallRequest<'_>) -> Result<u8, Trouble> {
         let mut sink = VecSink::default();
         conclude(
-            post(taken, self.handle, &request)?,
+            post(taken, self.handle, request)?,
             &self.target,
-            &request,
+            request,
             &mut sink,
         )?;
         Ok(sink.into_inner()[0])
@@ -164,6 +166,11 @@ fn echo(thread: &mut ServerThread, mut claimed: Claimed) {
         Ok(()) | Err(FinishError::NoCaller) => thread.retire(claimed),
         Err(error) => panic!("{error}"),
     }
+}
+
+fn with<T: 'static>(world: &Arc<World>, does: impl FnOnce(&World) -> T + Send + 'static) -> JoinHandle<T> {
+    let world = Arc::clone(world);
+    spawn(move || does(&world))
 }
 
 impl Drop for World {

@@ -8,8 +8,7 @@ fn calls_that_ring_at_once_find_a_thread_each() {
     check(2, || {
         let world = World::new(Attributes::empty());
         let threads = [(); 2].map(|()| {
-            let world = Arc::clone(&world);
-            spawn(move || {
+            with(&world, |world| {
                 let mut thread = world.thread();
                 let claimed = thread.park().unwrap();
                 // It keeps what it has got.
@@ -30,15 +29,12 @@ fn calls_that_ring_at_once_find_a_thread_each() {
 fn a_thread_that_leaves_leaves_no_call_behind() {
     check(2, || {
         let world = World::new(Attributes::empty());
-        let leaver = {
-            let world = Arc::clone(&world);
-            spawn(move || {
-                let mut thread = world.thread();
-                if let Ok(claimed) = thread.park() {
-                    echo(&mut thread, claimed);
-                }
-            })
-        };
+        let leaver = with(&world, |world| {
+            let mut thread = world.thread();
+            if let Ok(claimed) = thread.park() {
+                echo(&mut thread, claimed);
+            }
+        });
         let stayer = world.server(false);
         for byte in [FIRST, 1] {
             assert_eq!(world.call(byte).unwrap(), byte);
@@ -55,8 +51,7 @@ fn a_dozing_thread_is_called_back_to_the_bells() {
     check(2, || {
         let world = World::new(Attributes::empty());
         let threads = [(); 2].map(|()| {
-            let world = Arc::clone(&world);
-            spawn(move || {
+            with(&world, |world| {
                 let mut thread = world.thread();
                 thread.doze_at_once();
                 loop {
