@@ -25,7 +25,7 @@ pub(crate) struct Holdings {
 /// What a pool of threads, its stacks and its buffers explain: how much more there may be than at the first rest, however long the run.
 const ALLOWANCE: Holdings = Holdings {
     resident: 48 << 20,
-    allocated: 4 << 20,
+    allocated: 1 << 20,
     descriptors: 16,
     threads: 16,
     mappings: 128,

@@ -17,7 +17,7 @@ use crate::peer::PATIENCE;
 use crate::{process, sys, token};
 
 /// An answer of more bytes is sent from where it is: a thread keeps the memory of others for its next one, which would look like a leak.
-const KEPT: usize = 32 << 10;
+const KEPT: usize = 4 << 10;
 
 /// What the server keeps.
 struct Server {
