@@ -1,5 +1,6 @@
 //! The C half of the run: compiled here, as a user would, against `<door.h>` and the archive of the library.
 
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -16,6 +17,8 @@ pub(crate) fn build(library: &Path, folder: &Path) -> Result<PathBuf> {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     let program = folder.join("soak-c");
     let mut compiler = Command::new("cc");
+    // Ctrl-C is for this process alone.
+    compiler.process_group(0);
     compiler
         .args([
             "-std=gnu11",

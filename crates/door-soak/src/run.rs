@@ -155,7 +155,8 @@ impl Run<'_> {
     fn server(&self, language: Language, name: &str) -> Result<Process> {
         let path = self.folder.join(name).display().to_string();
         let mut server = self.process(language, &format!("server {name}"), &["server", &path])?;
-        server.ready(PATIENCE)?;
+        // It may be read from a disk that others keep busy.
+        server.ready(3 * PATIENCE)?;
         Ok(server)
     }
 
@@ -390,7 +391,12 @@ impl Run<'_> {
             print!("{}", progress::table(&rows));
         }
         soaked.with_context(|| format!("FAILED with --seed {}", self.seed))?;
-        println!("passed: no reply lost, doubled or mixed up, nothing left behind");
+        let early = if self.ended.load(Ordering::Relaxed) {
+            " (ended early)"
+        } else {
+            ""
+        };
+        println!("passed: no reply lost, doubled or mixed up, nothing left behind{early}");
         Ok(())
     }
 }
