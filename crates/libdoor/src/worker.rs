@@ -27,7 +27,7 @@ use crate::types::{DOOR_UNREF_DATA, DoorDesc, ServerProcedure};
 struct Worker {
     thread: ServerThread,
     /// The invocation this thread runs, or has just answered and not yet given back.
-    invocation: Option<Claimed>,
+    invocation: Option<Box<Claimed>>,
     /// True from the start of the procedure until `door_return` has succeeded.
     in_procedure: bool,
     /// The array the procedure sees as `dp`.

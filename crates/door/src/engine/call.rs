@@ -8,7 +8,7 @@ use std::time::Instant;
 
 use super::abort::Abort;
 use super::answer::{exports_of, substitute};
-use super::client::{self, ClientLink, Taken, Target, has_hung_up, split, wait_for};
+use super::client::{self, ClientLink, Hold, Taken, Target, has_hung_up, split, wait_for};
 use super::deliver::{Undelivered, deliver};
 use super::layout::{
     ARGUMENT_BYTES, CHUNK_BYTES, DOZES, INLINE_BYTES, Lane, NO_RESULTS, PARKED, PLACE_STREAM, Progress,
@@ -166,9 +166,9 @@ pub(super) fn call_server(
 impl Posted {
     /// Looks for the answer, as [`wait`] does before it sleeps; true if it is there, and there as a whole.
     pub(super) fn is_answered_soon(&mut self) -> bool {
-        let Taken {
+        let Hold {
             link, index, spin, ..
-        } = &mut self.taken;
+        } = &mut *self.taken;
         let lane = link.lane(*index);
         let answered = || lane.rep().load(Ordering::Acquire) == self.seq;
         spin.until(CLIENT_BUDGET, lane.server_cpu().load(Ordering::Relaxed), answered)
@@ -260,9 +260,9 @@ pub(super) fn conclude(
         mut supplied,
         summoned,
     } = posted;
-    let Taken {
+    let Hold {
         link, index, spin, ..
-    } = &mut taken;
+    } = &mut *taken;
     let (link, index): (&ClientLink, usize) = (link, *index);
     let (lane, len, patience) = (link.lane(index), request.data.len(), request.patience());
     let summoned = Cell::new(summoned);

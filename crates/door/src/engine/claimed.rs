@@ -24,11 +24,11 @@ use crate::sys::{fork, futex, probe};
 /// An invocation. Dropping it unfinished fails the call with EINTR.
 #[derive(Debug)]
 pub struct Claimed {
-    /// The door; `None` only once it was [dismantled](Self::dismantle).
-    remembered: Option<Remembered>,
+    /// The door; `None` only while it waits for the thread's first invocation.
+    pub(super) remembered: Option<Remembered>,
     /// `None` for an unreferenced invocation.
     origin: Option<Origin>,
-    buffer: Buffer,
+    pub(super) buffer: Buffer,
     len: usize,
     fds: Vec<OwnedFd>,
     depleted: bool,
@@ -57,43 +57,41 @@ pub enum FinishError {
 }
 
 impl Claimed {
-    pub(crate) fn call(
-        remembered: Remembered,
-        origin: Origin,
-        buffer: Buffer,
-        len: usize,
-        fds: Vec<OwnedFd>,
-    ) -> Self {
-        Self {
-            remembered: Some(remembered),
-            origin: Some(origin),
-            buffer,
-            len,
-            fds,
-            depleted: false,
-            finished: false,
-            generation: fork::last_generation(),
-        }
-    }
-
-    pub(crate) fn unreferenced(door: &Arc<DoorObject>) -> Self {
-        Self {
-            remembered: Some(Remembered::without_link(door)),
+    /// None yet, but what a thread has at hand for its invocations: they follow each other in the same place.
+    pub(super) fn none() -> Box<Self> {
+        Box::new(Self {
+            remembered: None,
             origin: None,
             buffer: Buffer::new(),
             len: 0,
             fds: Vec::new(),
             depleted: false,
-            finished: false,
+            finished: true,
             generation: fork::last_generation(),
-        }
+        })
+    }
+
+    /// The invocation of the door remembered for a call, whose argument is in the buffer.
+    #[inline]
+    pub(super) fn call(&mut self, origin: Origin, len: usize, fds: Vec<OwnedFd>) {
+        self.origin = Some(origin);
+        self.len = len;
+        self.fds = fds;
+        self.finished = false;
+        self.generation = fork::last_generation();
+    }
+
+    /// The unreferenced invocation of a door.
+    pub(super) fn unreferenced(door: &Arc<DoorObject>) -> Box<Self> {
+        let mut claimed = Self::none();
+        claimed.remembered = Some(Remembered::without_link(door));
+        claimed.finished = false;
+        claimed
     }
 
     #[inline]
     fn remembered(&self) -> &Remembered {
-        self.remembered
-            .as_ref()
-            .expect("whoever dismantles an invocation drops it")
+        self.remembered.as_ref().expect("an invocation is that of a door")
     }
 
     #[inline]
@@ -111,16 +109,12 @@ impl Claimed {
         self.depleted = depleted;
     }
 
-    /// Gives back lane, memory of the door, and buffer; nothing but its end comes after that.
-    pub(crate) fn dismantle(&mut self) -> Option<(Lease, Remembered, Buffer)> {
+    /// Ends it, answered or not, and gives its lane back; an unreferenced invocation has none.
+    #[inline]
+    pub(super) fn retire(&mut self) -> Option<Lease> {
         self.fail();
-        let lease = self.origin.take()?.lease;
-        let remembered = self.remembered.take()?;
-        Some((
-            lease,
-            remembered,
-            std::mem::replace(&mut self.buffer, Buffer::new()),
-        ))
+        self.buffer.trim();
+        self.origin.take().map(|origin| origin.lease)
     }
 
     /// Cookie given at the door's creation.
@@ -408,7 +402,8 @@ impl Claimed {
         }
     }
 
-    /// Ends the invocation without an answer: the caller gets EINTR.
+    /// Ends the invocation without an answer, if it was not answered: the caller gets EINTR.
+    #[inline]
     fn fail(&mut self) {
         if self.finished {
             return;
@@ -444,9 +439,6 @@ impl Claimed {
 
 impl Drop for Claimed {
     fn drop(&mut self) {
-        if self.remembered.is_none() {
-            return;
-        }
         if fork::last_generation() != self.generation {
             // The parent's invocation: none of its memory exists here.
             std::mem::forget(self.origin.take());

@@ -1,6 +1,7 @@
 //! Lanes of a link: which are taken, by whom, and which a thread keeps for its next call.
 
 use std::cell::RefCell;
+use std::ops::{Deref, DerefMut};
 use std::sync::Arc;
 
 use super::{ClientLink, NEXT_ID};
@@ -24,9 +25,13 @@ const CALLING: u64 = 2;
 /// Its call was given up; free again when the server has answered.
 const ZOMBIE: u64 = 3;
 
-/// A lane taken for one call.
+/// A lane taken for one call. One pointer, because it changes hands many times.
 #[derive(Debug)]
-pub(crate) struct Taken {
+pub(crate) struct Taken(Box<Hold>);
+
+/// What a thread that calls on a lane, or keeps it, knows about it.
+#[derive(Debug)]
+pub(crate) struct Hold {
     pub(crate) link: Arc<ClientLink>,
     pub(crate) index: usize,
     pub(crate) spin: Spin,
@@ -128,13 +133,13 @@ impl Taken {
         let known = known.filter(|_| !cfg!(loom));
         let (thread, kept) = known.unwrap_or_else(|| (NEXT_ID.fetch_add(1, Ordering::Relaxed), false));
         let index = link.take(thread)?;
-        Some(Self {
+        Some(Self(Box::new(Hold {
             link: Arc::clone(link),
             index,
             spin: Spin::default(),
             thread,
             kept,
-        })
+        })))
     }
 
     /// Ends the call: the thread keeps the lane for the next one.
@@ -169,6 +174,22 @@ impl Taken {
         self.link.lanes[self.index]
             .state
             .store(self.thread << 2 | ZOMBIE, Ordering::Release);
+    }
+}
+
+impl Deref for Taken {
+    type Target = Hold;
+
+    #[inline]
+    fn deref(&self) -> &Hold {
+        &self.0
+    }
+}
+
+impl DerefMut for Taken {
+    #[inline]
+    fn deref_mut(&mut self) -> &mut Hold {
+        &mut self.0
     }
 }
 

@@ -22,7 +22,7 @@ use lanes::Owner;
 pub(crate) use ask::{has_hung_up, info, path_changed, statistics, wait_for};
 pub(crate) use inbox::Parcel;
 pub(crate) use introduction::split;
-pub(crate) use lanes::Taken;
+pub(crate) use lanes::{Hold, Taken};
 pub(crate) use peers::{lane_at_hand, lane_to};
 pub use target::Target;
 

@@ -10,7 +10,7 @@ use crate::engine::MAX_DESCRIPTORS;
 use crate::engine::answer::Origin;
 use crate::engine::claimed::Claimed;
 use crate::engine::layout::{ARGUMENT_BYTES, CHUNK_BYTES, PARKED, Progress, STARVES, WINDOW_BYTES};
-use crate::engine::link::{Held, Missing, ServerLink, Transfer};
+use crate::engine::link::{Held, Missing, Transfer};
 use crate::engine::object::{DoorObject, lock};
 use crate::engine::pool::{Pool, Work};
 use crate::engine::spin::{SERVER_BUDGET, published_cpu};
@@ -18,8 +18,8 @@ use crate::engine::wire::Status;
 use crate::info::Attributes;
 use crate::sync::Instant;
 use crate::sync::atomic::{AtomicU32, Ordering, fence};
+use crate::sys::futex;
 use crate::sys::memory::{Buffer, as_uninit};
-use crate::sys::{futex, probe};
 
 /// Longest argument any door takes.
 const ARGUMENT_MAX: u64 = 1 << 30;
@@ -34,7 +34,7 @@ pub(crate) fn patience_with(bytes: usize) -> Duration {
 /// What became of a lane that was taken.
 pub(super) enum Taken {
     /// The procedure has to run.
-    Invocation(Claimed),
+    Invocation(Box<Claimed>),
     /// Answered without it; the lane is still held.
     Answered(Lease),
     /// The lane was let go.
@@ -71,31 +71,33 @@ impl ServerThread {
         self.escape
             .observe(lane.client_cpu().load(Ordering::Relaxed), published_cpu());
 
-        let remembered = match self.look_up(&lease.link, handle) {
-            Ok(remembered) => remembered,
+        let mut claimed = self.at_hand.take().unwrap_or_else(Claimed::none);
+        let door = match Remembered::look_up(&mut claimed.remembered, &lease.link, handle) {
+            Ok(door) => door,
             Err(status) => {
+                self.at_hand = Some(claimed);
                 refuse_lane(&lease.link, lease.index, seq, status, descriptors);
                 return Taken::Answered(lease);
             }
         };
-        let door = &remembered.door;
         if !Arc::ptr_eq(door.pool(), pool) {
             // Another pool serves this door, and this thread must not.
             let (link, index) = (lease.link, lease.index);
             link.lane(index).attending().store(0, Ordering::Release);
             link.release(index);
             door.pool().push(Work::Lane(link, index));
+            self.at_hand = Some(claimed);
             return Taken::Released;
         }
         lane.acc().store(seq, Ordering::Release);
         if lane.cancel().load(Ordering::Acquire) == seq {
-            return self.refuse(remembered, lease, seq, Status::Interrupted, descriptors);
+            return self.refuse(claimed, lease, seq, Status::Interrupted, descriptors);
         }
         if let Err(status) = check(door, len, descriptors) {
-            return self.refuse(remembered, lease, seq, status, descriptors);
+            return self.refuse(claimed, lease, seq, status, descriptors);
         }
         let Ok(len) = usize::try_from(len) else {
-            return self.refuse(remembered, lease, seq, Status::ArgumentTooLarge, descriptors);
+            return self.refuse(claimed, lease, seq, Status::ArgumentTooLarge, descriptors);
         };
         let held = if descriptors == 0 {
             Held::default()
@@ -107,69 +109,49 @@ impl ServerThread {
                         Missing::NoRoom => Status::OutOfDescriptors,
                         Missing::NotSent => Status::ArgumentTooLarge,
                     };
-                    return self.refuse(remembered, lease, seq, status, 0);
+                    return self.refuse(claimed, lease, seq, status, 0);
                 }
             }
         };
-        let mut buffer = std::mem::replace(&mut self.buffer, Buffer::new());
-        if len > 0 && buffer.reserve(len).is_err() {
-            self.buffer = buffer;
+        if len > 0 && claimed.buffer.reserve(len).is_err() {
             held.bury();
-            return self.refuse(remembered, lease, seq, Status::NoMemory, 0);
+            return self.refuse(claimed, lease, seq, Status::NoMemory, 0);
         }
         if len <= ARGUMENT_BYTES {
             if len > 0 {
                 let (memory, offset) = lane.argument(len);
-                memory.read(offset, as_uninit(buffer.bytes_mut(len)));
+                memory.read(offset, as_uninit(claimed.buffer.bytes_mut(len)));
             }
-            return Taken::Invocation(self.invoke(lease, seq, flags, remembered, buffer, len, held.take()));
+            return Taken::Invocation(self.invoke(claimed, lease, seq, flags, len, held.take()));
         }
-        let door = Arc::clone(door);
-        self.remembered = Some(remembered);
-        self.resume(
-            lease,
-            Transfer {
-                seq,
-                buffer,
-                received: 0,
-                waited: Duration::ZERO,
-                len,
-                held,
-                door,
-                flags,
-                parked: None,
-            },
-        )
+        let transfer = Transfer {
+            seq,
+            buffer: std::mem::replace(&mut claimed.buffer, Buffer::new()),
+            received: 0,
+            waited: Duration::ZERO,
+            len,
+            held,
+            door: Arc::clone(door),
+            flags,
+            parked: None,
+        };
+        self.at_hand = Some(claimed);
+        self.resume(lease, transfer)
     }
 
     /// Goes on with an argument that arrives in pieces.
     fn resume(&mut self, lease: Lease, mut transfer: Transfer) -> Taken {
         let status = match self.fetch(&lease, &mut transfer) {
             Fetched::Whole => {
-                let Transfer {
-                    seq,
-                    buffer,
-                    len,
-                    held,
-                    door,
-                    flags,
-                    ..
-                } = transfer;
+                let mut claimed = self.at_hand.take().unwrap_or_else(Claimed::none);
+                let door = &transfer.door;
                 // An argument that was put aside may be for another door than the last one: remember that without a link.
-                let remembered = self
-                    .remembered
-                    .take()
-                    .filter(|remembered| Arc::ptr_eq(&remembered.door, &door))
-                    .unwrap_or_else(|| Remembered::without_link(&door));
-                return Taken::Invocation(self.invoke(
-                    lease,
-                    seq,
-                    flags,
-                    remembered,
-                    buffer,
-                    len,
-                    held.take(),
-                ));
+                if !matches!(&claimed.remembered, Some(known) if Arc::ptr_eq(&known.door, door)) {
+                    claimed.remembered = Some(Remembered::without_link(door));
+                }
+                claimed.buffer = transfer.buffer;
+                let (seq, flags, len) = (transfer.seq, transfer.flags, transfer.len);
+                return Taken::Invocation(self.invoke(claimed, lease, seq, flags, len, transfer.held.take()));
             }
             Fetched::Parked => match lease.link.park_bytes(transfer.len) {
                 Some(parked) => {
@@ -245,31 +227,17 @@ impl ServerThread {
         Fetched::Whole
     }
 
-    #[allow(
-        clippy::too_many_arguments,
-        reason = "each is a part of the invocation, and this is its only constructor"
-    )]
+    /// Makes what is at hand the invocation of the door that is remembered there.
     fn invoke(
         &mut self,
+        mut claimed: Box<Claimed>,
         lease: Lease,
         seq: u32,
         flags: u32,
-        remembered: Remembered,
-        buffer: Buffer,
         len: usize,
         fds: Vec<OwnedFd>,
-    ) -> Claimed {
-        let door = &remembered.door;
-        door.begin();
-        remembered.tally.begin(len);
-        if !fds.is_empty() {
-            door.stats.descriptors_in(fds.len());
-        }
-        probe::invocation_start(door.number(), len as u64, fds.len() as u64);
+    ) -> Box<Claimed> {
         let timed = self.sampler.choose();
-        if timed.is_some() {
-            door.stats.look();
-        }
         let lane = (lease.link.key, lease.index);
         self.streak = if lane == self.last_lane {
             self.streak.saturating_add(1)
@@ -285,46 +253,30 @@ impl ServerThread {
             timed,
             offers: 0,
         };
-        origin.can_be_cancelled(door);
-        Claimed::call(remembered, origin, buffer, len, fds)
+        if let Some(remembered) = &claimed.remembered {
+            remembered.begin(len, fds.len(), timed.is_some());
+            origin.can_be_cancelled(&remembered.door);
+        }
+        claimed.call(origin, len, fds);
+        claimed
     }
 
-    /// Answers a request without running anything.
+    /// Answers a request to the door remembered without running anything.
     #[cold]
     fn refuse(
         &mut self,
-        remembered: Remembered,
+        claimed: Box<Claimed>,
         lease: Lease,
         seq: u32,
         status: Status,
         descriptors: usize,
     ) -> Taken {
-        let lease = refuse(&remembered.door, lease, seq, status, descriptors);
-        self.remembered = Some(remembered);
-        Taken::Answered(lease)
-    }
-
-    /// The door a handle means, taken out of memory.
-    #[inline]
-    fn look_up(&mut self, link: &Arc<ServerLink>, handle: u64) -> Result<Remembered, Status> {
-        let version = link.version();
-        let known = self.remembered.take().filter(|remembered| {
-            remembered.handle == handle && remembered.version == version && remembered.link_key == link.key
-        });
-        let remembered = match known {
-            Some(remembered) => remembered,
-            None => {
-                let door = link.resolve(handle).ok_or(Status::Stale)?;
-                Remembered::new(link.key, handle, version, door)
-            }
-        };
-        if remembered.door.is_revoked() {
-            remembered.door.stats.error(Status::Revoked);
-            self.remembered = Some(remembered);
-            Err(Status::Revoked)
-        } else {
-            Ok(remembered)
+        if let Some(remembered) = &claimed.remembered {
+            remembered.door.stats.error(status);
         }
+        self.at_hand = Some(claimed);
+        refuse_lane(&lease.link, lease.index, seq, status, descriptors);
+        Taken::Answered(lease)
     }
 }
 

@@ -8,7 +8,9 @@ use crate::engine::link::{LaneState, ServerLink};
 use crate::engine::object::DoorObject;
 use crate::engine::pool::{Pool, Work};
 use crate::engine::stats::Tally;
+use crate::engine::wire::Status;
 use crate::sync::atomic::Ordering;
+use crate::sys::probe;
 
 /// A lane a thread holds.
 #[derive(Debug)]
@@ -61,8 +63,46 @@ pub(crate) struct Remembered {
 }
 
 impl Remembered {
+    /// The door a handle means on a link: the one in `memory`, as a rule.
+    #[inline]
+    pub(super) fn look_up<'m>(
+        memory: &'m mut Option<Self>,
+        link: &ServerLink,
+        handle: u64,
+    ) -> Result<&'m Arc<DoorObject>, Status> {
+        let version = link.version();
+        let is_known = matches!(memory, Some(known)
+            if known.handle == handle && known.version == version && known.link_key == link.key);
+        if !is_known {
+            let door = link.resolve(handle).ok_or(Status::Stale)?;
+            *memory = Some(Self::new(link.key, handle, version, door));
+        }
+        let door = memory.as_ref().map(|known| &known.door).ok_or(Status::Stale)?;
+        if door.is_revoked() {
+            door.stats.error(Status::Revoked);
+            Err(Status::Revoked)
+        } else {
+            Ok(door)
+        }
+    }
+
+    /// An invocation with so much argument begins.
+    #[inline]
+    pub(super) fn begin(&self, len: usize, descriptors: usize, timed: bool) {
+        let Self { door, tally, .. } = self;
+        door.begin();
+        tally.begin(len);
+        if descriptors > 0 {
+            door.stats.descriptors_in(descriptors);
+        }
+        probe::invocation_start(door.number(), len as u64, descriptors as u64);
+        if timed {
+            door.stats.look();
+        }
+    }
+
     #[cold]
-    pub(super) fn new(link_key: u64, handle: u64, version: u32, door: Arc<DoorObject>) -> Self {
+    fn new(link_key: u64, handle: u64, version: u32, door: Arc<DoorObject>) -> Self {
         Self {
             link_key,
             handle,

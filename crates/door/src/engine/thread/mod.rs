@@ -18,7 +18,6 @@ use super::spin::{Escape, SERVER_BUDGET, Spin};
 use super::stats::Sampler;
 use crate::sync::Instant;
 use crate::sync::atomic::Ordering;
-use crate::sys::memory::Buffer;
 use crate::sys::probe;
 
 use intake::Taken;
@@ -49,7 +48,8 @@ pub struct ServerThread {
     generation: u32,
     lease: Option<Lease>,
     lease_pool: Option<Arc<Pool>>,
-    remembered: Option<Remembered>,
+    /// Where the next invocation will be: the last one, with the door and the buffer it used.
+    at_hand: Option<Box<Claimed>>,
     sticky_since: Instant,
     /// Invocations in a row from the lane that is held, or was held last.
     streak: u32,
@@ -58,7 +58,6 @@ pub struct ServerThread {
     last_lane: (u64, usize),
     /// When this thread last listened for bells.
     listened: Instant,
-    buffer: Buffer,
     spin: Spin,
     escape: Escape,
     sampler: Sampler,
@@ -92,13 +91,12 @@ impl ServerThread {
             generation: crate::sys::fork::generation(),
             lease: None,
             lease_pool: None,
-            remembered: None,
+            at_hand: None,
             sticky_since: Instant::now(),
             streak: 0,
             doze_after: DOZE_AFTER,
             last_lane: (0, 0),
             listened: Instant::now(),
-            buffer: Buffer::new(),
             spin: Spin::default(),
             escape: Escape::new(),
             sampler: Sampler::default(),
@@ -123,12 +121,11 @@ impl ServerThread {
     }
 
     /// Takes back what a finished invocation held: its buffer, and its client, whose next call is likely to be soon.
-    pub fn retire(&mut self, mut claimed: Claimed) {
-        if let Some((lease, remembered, mut buffer)) = claimed.dismantle() {
-            buffer.trim();
-            self.buffer = buffer;
-            self.remembered = Some(remembered);
+    #[inline]
+    pub fn retire(&mut self, mut claimed: Box<Claimed>) {
+        if let Some(lease) = claimed.retire() {
             self.lease = Some(lease);
+            self.at_hand = Some(claimed);
         }
     }
 
@@ -137,7 +134,7 @@ impl ServerThread {
     /// # Errors
     /// [`Stopped`] if the process is a forked child of the one the thread was made in, or has lost the engine's descriptors, or
     /// the pool was closed.
-    pub fn park(&mut self) -> Result<Claimed, Stopped> {
+    pub fn park(&mut self) -> Result<Box<Claimed>, Stopped> {
         if self.generation != crate::sys::fork::generation() {
             return Err(Stopped);
         }
@@ -166,7 +163,7 @@ impl ServerThread {
         claimed
     }
 
-    fn next(&mut self, pool: &Arc<Pool>) -> Result<Claimed, Stopped> {
+    fn next(&mut self, pool: &Arc<Pool>) -> Result<Box<Claimed>, Stopped> {
         loop {
             if let Some(lease) = self.lease.take() {
                 match self.linger(pool, lease) {
