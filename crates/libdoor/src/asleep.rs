@@ -7,10 +7,13 @@
 //! A program that is linked statically as a whole cannot be given the C library's `pthread_cancel` behind ours: there it fails with ENOSYS.
 #![allow(unsafe_code)]
 
+use std::cell::{Cell, RefCell};
 use std::ffi::{c_int, c_void};
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+
+use engine::engine::barrier;
 
 use crate::cancel;
 
@@ -74,38 +77,51 @@ impl Place {
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.0.calling.store(false, Ordering::SeqCst);
+        CALLER.set(std::ptr::null());
+        self.0.calling.store(false, Ordering::Release);
         callers().retain(|caller| !Arc::ptr_eq(caller, &self.0));
     }
 }
 
 thread_local! {
-    static PLACE: std::cell::RefCell<Option<Place>> = const { std::cell::RefCell::new(None) };
+    static PLACE: RefCell<Option<Place>> = const { RefCell::new(None) };
+    /// What `PLACE` has, at hand; NULL before the first call and at the end of the thread.
+    static CALLER: Cell<*const Caller> = const { Cell::new(std::ptr::null()) };
 }
 
 /// This thread is about to call: who cancels it must wake it. To be followed by a look whether somebody has.
+#[inline]
 pub(crate) fn begin() {
+    // SAFETY: points to the caller that `PLACE` keeps, until that is dropped.
+    match unsafe { CALLER.get().as_ref() } {
+        Some(caller) if caller.forks == crate::worker::forks() => {
+            caller.calling.store(true, Ordering::Relaxed);
+        }
+        _ => take_place(),
+    }
+    barrier::light();
+}
+
+#[cold]
+fn take_place() {
+    barrier::prepare();
     // A signal handler that calls while its thread is just here does without; so does a thread that is about to end.
     let _ = PLACE.try_with(|place| {
         if let Ok(mut place) = place.try_borrow_mut() {
-            let place = match &mut *place {
-                Some(place) if place.0.forks == crate::worker::forks() => place,
-                other => other.insert(Place::new()),
-            };
-            place.0.calling.store(true, Ordering::SeqCst);
+            let place = place.insert(Place::new());
+            place.0.calling.store(true, Ordering::Relaxed);
+            CALLER.set(Arc::as_ptr(&place.0));
         }
     });
 }
 
 /// The call is over.
+#[inline]
 pub(crate) fn end() {
-    let _ = PLACE.try_with(|place| {
-        if let Ok(place) = place.try_borrow()
-            && let Some(place) = &*place
-        {
-            place.0.calling.store(false, Ordering::SeqCst);
-        }
-    });
+    // SAFETY: as in `begin`.
+    if let Some(caller) = unsafe { CALLER.get().as_ref() } {
+        caller.calling.store(false, Ordering::Release);
+    }
 }
 
 /// `pthread_cancel` of the C library, which also wakes a thread from its sleep in `door_call`. pthread_cancel(3).
@@ -117,8 +133,10 @@ pub(crate) unsafe extern "C-unwind" fn pthread_cancel(thread: libc::pthread_t) -
     // SAFETY: as the caller vouches.
     let result = unsafe { next_pthread_cancel(thread) };
     if result == 0 {
+        // Either the thread sees that it is cancelled, or it is seen here to call.
+        barrier::heavy();
         let called = callers().iter().find(|caller| caller.thread == thread).cloned();
-        if let Some(caller) = called.filter(|caller| caller.calling.load(Ordering::SeqCst)) {
+        if let Some(caller) = called.filter(|caller| caller.calling.load(Ordering::Acquire)) {
             let caller = Arc::into_raw(caller).cast_mut().cast::<c_void>();
             if cancel::start_detached(interrupt, caller).is_err() {
                 // SAFETY: from `into_raw` just above, and the thread that would have taken it does not exist.
@@ -135,7 +153,7 @@ unsafe extern "C-unwind" fn interrupt(caller: *mut c_void) -> *mut c_void {
     // SAFETY: `pthread_cancel` gave the reference away.
     let caller = unsafe { Arc::from_raw(caller.cast::<Caller>()) };
     let mut pause = Duration::from_micros(100);
-    while caller.calling.load(Ordering::SeqCst) {
+    while caller.calling.load(Ordering::Acquire) {
         // SAFETY: always succeeds.
         let process = unsafe { libc::getpid() };
         // SAFETY: takes numbers. If the thread has ended meanwhile nobody is hurt: without a pending cancellation the signal means nothing.

@@ -3,10 +3,10 @@
 
 use std::ffi::{c_int, c_uint, c_void};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsRawFd, BorrowedFd};
 
 use engine::engine as doors;
-use engine::engine::{Attributes, CallError, CallRequest, ReplySink, Source};
+use engine::engine::{Attributes, CallError, CallReply, CallRequest, ReplySink, Source};
 
 use crate::asleep;
 use crate::cancel;
@@ -69,9 +69,8 @@ fn call(d: c_int, params: *mut DoorArg) -> Result<(), Errno> {
         borrowed = outgoing.borrowed();
         &borrowed
     };
-    let answer = exchange(door, Some(&given), descriptors, &outgoing)?;
-    // SAFETY: found writable before the call; it need not be aligned.
-    unsafe { params.write_unaligned(answer) };
+    let (results, reply) = exchange(door, Some(&given), descriptors, &outgoing)?;
+    results.deliver(params, reply);
     Ok(())
 }
 
@@ -105,13 +104,14 @@ fn refusal(door: BorrowedFd<'_>, size: usize, descriptors: c_uint) -> Option<Err
     }
 }
 
-/// Calls, and returns `params` as they shall be afterwards. `given` is `None` for `params == NULL`.
+/// Calls; returns where the result is, and what it is. `given` is `None` for `params == NULL`.
+#[inline]
 fn exchange(
     door: BorrowedFd<'_>,
     given: Option<&DoorArg>,
     descriptors: &[BorrowedFd<'_>],
     outgoing: &Outgoing,
-) -> Result<DoorArg, Errno> {
+) -> Result<(Results, CallReply), Errno> {
     let empty = DoorArg {
         data_ptr: std::ptr::null_mut(),
         data_size: 0,
@@ -146,7 +146,7 @@ fn exchange(
     match doors::call(door, &request, &mut results) {
         Ok(reply) => {
             outgoing.release();
-            Ok(results.finish(arg, reply.data_len, reply.descriptors))
+            Ok((results, reply))
         }
         Err(failure) => {
             if failure.consumed {
@@ -195,29 +195,35 @@ impl ReplySink for Results {
 }
 
 impl Results {
-    /// Puts the descriptors behind the data and says where everything is, doors.md §3.4.3.
-    fn finish(self, given: &DoorArg, data: usize, descriptors: Vec<OwnedFd>) -> DoorArg {
-        let mut arg = DoorArg {
-            data_size: data,
-            desc_num: 0,
-            ..*given
-        };
-        if data > 0 {
-            arg.data_ptr = self.at.cast();
+    /// Puts the descriptors behind the data and says in `params` where everything is, doors.md §3.4.3. Only what changes is written,
+    /// each by itself: whoever reads it next reads it so.
+    fn deliver(self, params: *mut DoorArg, reply: CallReply) {
+        /// The application need not align its structure.
+        #[repr(C, packed)]
+        struct Anywhere(DoorArg);
+        // SAFETY: found writable before the call.
+        let params = unsafe { &mut *params.cast::<Anywhere>() };
+        params.0.data_size = reply.data_len;
+        params.0.desc_num = 0;
+        if reply.data_len > 0 {
+            params.0.data_ptr = self.at.cast();
         }
-        if !descriptors.is_empty() {
-            arg.desc_ptr = self.at.wrapping_byte_add(descriptor_offset(data)).cast();
-            for (i, fd) in descriptors.into_iter().take(self.room).enumerate() {
-                let entry = arg.desc_ptr.wrapping_add(i);
+        if !reply.descriptors.is_empty() {
+            let list: *mut DoorDesc = self
+                .at
+                .wrapping_byte_add(descriptor_offset(reply.data_len))
+                .cast();
+            params.0.desc_ptr = list;
+            for (i, fd) in reply.descriptors.into_iter().take(self.room).enumerate() {
+                let entry = list.wrapping_add(i);
                 // SAFETY: `place` made room for all of them; the place need not be aligned.
                 unsafe { entry.write_unaligned(descriptor::hand_over(fd)) };
-                arg.desc_num += 1;
+                params.0.desc_num += 1;
             }
         }
         if let Some(mapping) = self.mapping {
-            arg.rbuf = mapping.start().cast();
-            arg.rsize = mapping.keep();
+            params.0.rbuf = mapping.start().cast();
+            params.0.rsize = mapping.keep();
         }
-        arg
     }
 }

@@ -32,6 +32,8 @@ struct Worker {
     in_procedure: bool,
     /// The array the procedure sees as `dp`.
     descriptors: Vec<DoorDesc>,
+    /// The invocation as the procedure gets it.
+    ready: Ready,
     /// Stack pointer stored by `trampoline::invoke`; NULL while this thread has no [`serve`] frame.
     save: *mut c_void,
     cancel_state: CancelState,
@@ -99,6 +101,7 @@ impl Worker {
             invocation: None,
             in_procedure: false,
             descriptors: Vec::new(),
+            ready: Ready::NOTHING,
             save: std::ptr::null_mut(),
             cancel_state: cancel::DISABLED,
             forks: forks(),
@@ -329,17 +332,26 @@ fn in_argument(invocation: &Claimed, data: *const u8, size: usize) -> bool {
 }
 
 /// One invocation, as plain values: nothing here needs to be dropped.
-#[derive(Clone, Copy)]
+#[derive(Debug, Clone, Copy)]
 struct Ready {
-    save: *mut *mut c_void,
-    procedure: ServerProcedure,
     cookie: *mut c_void,
     argp: *mut c_char,
     size: usize,
     descriptors: *mut DoorDesc,
     n: c_uint,
-    cancel_state: CancelState,
+    /// What is to be done before the procedure runs.
     depletion: Depletion,
+}
+
+impl Ready {
+    const NOTHING: Self = Self {
+        cookie: std::ptr::null_mut(),
+        argp: std::ptr::null_mut(),
+        size: 0,
+        descriptors: std::ptr::null_mut(),
+        n: 0,
+        depletion: Depletion::None,
+    };
 }
 
 /// Serves for the rest of the thread's life. Called with cancellation disabled.
@@ -347,17 +359,24 @@ struct Ready {
 /// `pthread_exit` and cancellation unwind through this frame, so it owns nothing.
 fn serve() -> ! {
     loop {
-        let Ok(ready) = next_invocation() else {
+        let Ok((worker, procedure)) = next_invocation() else {
             cancel::exit()
         };
-        cancel::restore(ready.cancel_state);
-        crate::create::make_threads(ready.depletion);
+        // SAFETY: this thread's own, and valid until it ends; what the procedure does may change other fields only.
+        let ready = unsafe { &(*worker).ready };
+        // SAFETY: as above.
+        cancel::restore(unsafe { (*worker).cancel_state });
+        if !matches!(ready.depletion, Depletion::None) {
+            crate::create::make_threads(ready.depletion);
+        }
+        // SAFETY: as above.
+        let save = unsafe { &raw mut (*worker).save };
         // SAFETY: `save` lies in this thread's `Worker`; the procedure is the one given to door_create, and its
         // arguments live in the `Worker` until the next invocation is asked for.
         let ended = unsafe {
             trampoline::invoke(
-                ready.save,
-                ready.procedure,
+                save,
+                procedure,
                 ready.cookie,
                 ready.argp,
                 ready.size,
@@ -373,8 +392,8 @@ fn serve() -> ! {
     }
 }
 
-/// Gives the last invocation back and waits for the next.
-fn next_invocation() -> Result<Ready, Errno> {
+/// Gives the last invocation back, waits for the next, and makes it ready in this thread's record.
+fn next_invocation() -> Result<(*mut Worker, ServerProcedure), Errno> {
     caught(|| {
         let worker = Worker::current().ok_or(Errno(libc::EINVAL))?;
         worker.descriptors.clear();
@@ -392,39 +411,34 @@ fn next_invocation() -> Result<Ready, Errno> {
         worker
             .descriptors
             .extend(claimed.take_descriptors().into_iter().map(descriptor::hand_over));
-        let depletion = if claimed.depleted() {
-            Depletion::of(&claimed)
+        let ready = &mut worker.ready;
+        if claimed.depleted() {
+            ready.depletion = Depletion::of(&claimed);
         } else {
-            Depletion::None
-        };
-        let claimed = worker.invocation.insert(claimed);
+            ready.depletion = Depletion::None;
+        }
         let unreferenced = claimed.is_unreferenced();
         let argument = claimed.argument_mut();
-        let size = argument.len();
-        let argp = if unreferenced {
+        ready.size = argument.len();
+        ready.argp = if unreferenced {
             DOOR_UNREF_DATA
-        } else if size == 0 {
+        } else if ready.size == 0 {
             std::ptr::null_mut()
         } else {
             argument.as_mut_ptr().cast()
         };
-        worker.in_procedure = true;
         let n = worker.descriptors.len();
-        Ok(Ready {
-            save: &raw mut worker.save,
-            procedure: crate::create::procedure(claimed.procedure_address()).ok_or(Errno(libc::EINVAL))?,
-            cookie: crate::create::cookie(claimed.cookie()),
-            argp,
-            size,
-            descriptors: if n == 0 {
-                std::ptr::null_mut()
-            } else {
-                worker.descriptors.as_mut_ptr()
-            },
-            n: c_uint::try_from(n).unwrap_or(0),
-            cancel_state: worker.cancel_state,
-            depletion,
-        })
+        ready.descriptors = if n == 0 {
+            std::ptr::null_mut()
+        } else {
+            worker.descriptors.as_mut_ptr()
+        };
+        ready.n = c_uint::try_from(n).unwrap_or(0);
+        ready.cookie = crate::create::cookie(claimed.cookie());
+        let procedure = crate::create::procedure(claimed.procedure_address()).ok_or(Errno(libc::EINVAL))?;
+        worker.in_procedure = true;
+        worker.invocation = Some(claimed);
+        Ok((std::ptr::from_mut(worker), procedure))
     })
 }
 

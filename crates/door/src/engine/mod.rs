@@ -120,6 +120,7 @@ pub use thread::{ServerThread, Stopped, set_cancel_hook};
 pub use crate::error::{AttachError, CallError, CredentialError};
 pub use crate::info::{Attributes, DoorInfo, Limits};
 pub use crate::statistics::{Histogram, Statistics};
+pub use crate::sys::barrier;
 pub use crate::sys::memory::{Source, VecSink};
 
 /// Greatest number of descriptors with a call or a reply.

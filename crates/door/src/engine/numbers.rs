@@ -34,7 +34,7 @@ struct Last {
 }
 
 thread_local! {
-    static LAST: Cell<Option<Last>> = const { Cell::new(None) };
+    static LAST: Cell<Option<Box<Last>>> = const { Cell::new(None) };
 }
 
 /// Chooses how numbers are checked; at first [`DescriptorCheck::Always`].
@@ -70,14 +70,19 @@ pub fn call(
             && (!CHECK.load(Ordering::Acquire) || last.target.is(fd))
     };
     // Taken out for the time of the call: a signal handler that calls meanwhile finds nothing here, and looks it up.
-    let last = match LAST.try_with(Cell::take).ok().flatten().filter(still) {
+    let last = match LAST
+        .try_with(Cell::take)
+        .ok()
+        .flatten()
+        .filter(|last| still(last))
+    {
         Some(last) => last,
-        None => Last {
+        None => Box::new(Last {
             number,
             forgotten,
             generation,
             target: look_up(fd)?,
-        },
+        }),
     };
     let outcome = call_target(fd, &last.target, request, sink);
     // At the end of the thread there is nothing to remember it in.

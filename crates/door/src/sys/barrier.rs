@@ -15,7 +15,7 @@ use crate::sync::atomic::{Ordering, fence};
 static ONE_SIDED: AtomicBool = AtomicBool::new(false);
 
 /// To be called before threads are made that use [`light`]: until then, and where the kernel cannot help, both sides work.
-pub(crate) fn prepare() {
+pub fn prepare() {
     if !ONE_SIDED.load(Ordering::Acquire)
         && membarrier_query().contains(MembarrierQuery::PRIVATE_EXPEDITED)
         && register()
@@ -30,7 +30,7 @@ fn register() -> bool {
 
 /// The barrier of the side that is often there.
 #[inline]
-pub(crate) fn light() {
+pub fn light() {
     if ONE_SIDED.load(Ordering::Relaxed) {
         compiler_fence(Ordering::SeqCst);
     } else {
@@ -40,7 +40,7 @@ pub(crate) fn light() {
 
 /// The barrier of the side that seldom comes.
 #[cold]
-pub(crate) fn heavy() {
+pub fn heavy() {
     fence(Ordering::SeqCst);
     // Also where nobody relies on it yet: a thread may learn at this moment that it can.
     if membarrier(MembarrierCommand::PrivateExpedited) == Err(Errno::PERM) {

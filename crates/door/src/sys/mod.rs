@@ -1,7 +1,7 @@
 //! The only `unsafe` of this crate, in small pieces; everything above uses the safe functions here.
 #![allow(unsafe_code)]
 
-pub(crate) mod barrier;
+pub mod barrier;
 pub(crate) mod epoll;
 pub(crate) mod fork;
 pub(crate) mod futex;
