@@ -91,6 +91,26 @@ pub(crate) fn call_bench(peers: bool) -> Result<PathBuf> {
     Ok(target.join("release/call-bench"))
 }
 
+/// Builds libdoor, and the engine in it, for ThreadSanitizer; gives the folder it is in. The compiler's stable release can do that, but
+/// keeps it for itself.
+pub(crate) fn libdoor_for_thread_sanitizer() -> Result<PathBuf> {
+    let triple = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
+    let target = target_dir()?.join("sanitize");
+    let mut command = cargo();
+    command
+        .args(["build", "--package", "libdoor", "--target", &triple])
+        .arg("--target-dir")
+        .arg(&target)
+        .env("RUSTC_BOOTSTRAP", "1")
+        // The standard library is not compiled for it: `crates/libdoor/link/tsan.supp` and door's `sync::lock` say what follows.
+        .env(
+            "RUSTFLAGS",
+            "--cfg thread_sanitizer -Zsanitizer=thread -Cunsafe-allow-abi-mismatch=sanitizer",
+        );
+    passed(command, "cargo build for ThreadSanitizer")?;
+    Ok(target.join(triple).join("debug"))
+}
+
 /// `cargo test` of the whole workspace with the programs of `bin_dir`.
 pub(crate) fn test_workspace(bin_dir: &Path) -> Result<()> {
     let mut command = cargo();

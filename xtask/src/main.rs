@@ -1,4 +1,4 @@
-//! Project tasks: `cargo xtask run | test | install | bench | fuzz | man | model | soak | spec`.
+//! Project tasks: `cargo xtask run | test | install | bench | fuzz | man | model | sanitize | soak | spec`.
 #![deny(unsafe_code)]
 
 mod bench;
@@ -10,6 +10,7 @@ mod packages;
 mod prove;
 mod relay;
 mod run;
+mod sanitize;
 mod soak;
 mod spec;
 mod sys;
@@ -85,6 +86,8 @@ enum Task {
         #[command(subcommand)]
         which: soak::Which,
     },
+    /// Runs the C library's stress programs under ThreadSanitizer.
+    Sanitize,
     /// Lists the rows of the specification with the test that covers each; fails on a required row without one.
     Spec {
         /// Also lists rows that no test covers yet and that are not required yet.
@@ -123,6 +126,7 @@ fn main() -> ExitCode {
         Task::Man { check } => man::run(check),
         Task::Model => prove::model(),
         Task::Soak { which } => soak::run(&which),
+        Task::Sanitize => sanitize::run(),
         Task::Spec { all } => spec::run(all),
     };
     match done {

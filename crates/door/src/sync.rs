@@ -11,9 +11,23 @@ pub(crate) use loom::sync::Mutex;
 pub(crate) use models::{Instant, lock};
 
 /// Locks a mutex whose data stays sound even if a thread died while it held it.
-#[cfg(not(loom))]
+#[cfg(not(any(loom, thread_sanitizer)))]
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// The same for `cargo xtask sanitize`. ThreadSanitizer sees what is compiled here, but not how the standard library, which was compiled
+/// before, waits for a mutex: so nobody waits.
+#[cfg(thread_sanitizer)]
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    use std::sync::TryLockError;
+    loop {
+        match mutex.try_lock() {
+            Ok(guard) => return guard,
+            Err(TryLockError::Poisoned(poisoned)) => return poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => std::thread::yield_now(),
+        }
+    }
 }
 
 pub(crate) mod atomic {
