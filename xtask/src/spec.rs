@@ -71,6 +71,7 @@ pub(crate) fn run(all: bool) -> Result<()> {
     }
     let mut missing = Vec::new();
     let (mut covered, mut deviating) = (0, 0);
+    let (mut in_c, mut in_rust) = (0, 0);
     for (id, row) in &rows {
         let found = tests.get(id).map_or(&[][..], Vec::as_slice);
         let deviation = deviations.get(id);
@@ -83,7 +84,17 @@ pub(crate) fn run(all: bool) -> Result<()> {
         if open && !row.required && !all {
             continue;
         }
-        println!("{id}  {}", row.title);
+        let is_in = |folder: &str| found.iter().any(|test| test.starts_with(folder));
+        let (c, rust) = (is_in("crates/libdoor/"), is_in("crates/door/"));
+        in_c += usize::from(c);
+        in_rust += usize::from(rust);
+        let interfaces = match (id.book, c, rust) {
+            (Book::Stmf, ..) | (_, false, false) => "",
+            (_, true, false) => "[C] ",
+            (_, false, true) => "[Rust] ",
+            (_, true, true) => "[C, Rust] ",
+        };
+        println!("{id}  {interfaces}{}", row.title);
         found.iter().for_each(|test| println!("        {test}"));
         if let Some(deviation) = deviation {
             println!("        deviation: {deviation}");
@@ -108,6 +119,9 @@ pub(crate) fn run(all: bool) -> Result<()> {
     println!(
         "\n{} rows: {covered} covered by tests, {deviating} with a recorded deviation",
         rows.len()
+    );
+    println!(
+        "doors: {in_c} rows against the C library, {in_rust} against the Rust crate (crates/door/tests/README.md says why not all)"
     );
     if !missing.is_empty() {
         bail!(

@@ -48,6 +48,16 @@ impl DoorHandle {
         Ok(Self::from_fd(fd)?)
     }
 
+    /// Like [`open`](Self::open), but gives up after `timeout`: a server that stands still can take in only so many.
+    ///
+    /// # Errors
+    /// `TimedOut`; see [`open`](Self::open).
+    pub fn open_within(path: impl AsRef<Path>, timeout: Duration) -> io::Result<Self> {
+        let deadline = Instant::now().checked_add(timeout);
+        let fd = engine::open_by(path.as_ref(), DeadDoor::Refuse, deadline)?;
+        Ok(Self::from_fd(fd)?)
+    }
+
     /// Takes a descriptor that came from anywhere: a reply, `SCM_RIGHTS`, inheritance.
     ///
     /// # Errors

@@ -1,4 +1,4 @@
-//! The page that says who can do what to whom names tests; they must exist.
+//! Pages that name tests and rows: the tests must exist, and no row be forgotten.
 
 use std::fs;
 use std::path::Path;
@@ -41,4 +41,23 @@ fn every_test_named_in_the_threat_model_exists() {
         .filter(|name| !tests.contains(&format!("fn {name}(")))
         .collect();
     assert!(missing.is_empty(), "no such tests: {missing:?}");
+}
+
+#[test]
+fn every_row_has_a_test_here_or_a_reason_in_the_readme() {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let page = fs::read_to_string(here.join("tests/README.md")).unwrap();
+    let mut tests = String::new();
+    sources(&here.join("tests"), &mut tests);
+    // `fn dr_146_…`, also `fn dr_053_…_and_dr_055_…`
+    let names: String = tests
+        .split("fn ")
+        .filter_map(|rest| rest.split('(').next())
+        .filter(|name| name.starts_with("dr_"))
+        .collect();
+    let missing: Vec<u32> = (1..=175)
+        .filter(|row| !names.contains(&format!("dr_{row:03}_")))
+        .filter(|row| !page.contains(&format!(" {row:03} ")))
+        .collect();
+    assert!(missing.is_empty(), "neither a test nor a reason: {missing:?}");
 }

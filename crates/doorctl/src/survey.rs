@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use door::{DoorHandle, DoorInfo, Statistics};
 use rustix::process::{Pid, PidfdFlags, PidfdGetfdFlags};
@@ -186,7 +186,7 @@ impl Directories {
         candidates
             .filter(|path| !strangers.contains(path.as_path()))
             .find(|path| {
-                let fd = door::engine::open(path, door::engine::DeadDoor::Refuse);
+                let fd = open_soon(path);
                 fd.is_ok_and(|fd| bound_name(&fd).as_deref() == Some(name))
             })
             .cloned()
@@ -201,14 +201,21 @@ fn bound_name(fd: &OwnedFd) -> Option<PathBuf> {
     Some(Path::new(std::ffi::OsStr::from_bytes(bytes)).to_owned())
 }
 
+/// Opens a path, of which nobody knows whether its server takes anybody in.
+fn open_soon(path: &Path) -> std::io::Result<OwnedFd> {
+    let soon = Instant::now().checked_add(Duration::from_secs(1));
+    door::engine::open_by(path, door::engine::DeadDoor::Refuse, soon)
+}
+
 /// Opens a door and asks it about itself.
 fn ask(path: PathBuf, patience: Duration) -> Found {
-    let handle = match DoorHandle::open(&path) {
+    let handle = match DoorHandle::open_within(&path, patience) {
         Ok(handle) => handle,
         Err(error) => {
             let state = match error.kind() {
                 std::io::ErrorKind::PermissionDenied => State::Forbidden,
                 std::io::ErrorKind::ConnectionRefused | std::io::ErrorKind::NotFound => State::Dead,
+                std::io::ErrorKind::TimedOut => State::Silent,
                 _ => State::Hidden,
             };
             return Found::new(Some(path), state);
@@ -246,7 +253,7 @@ fn dead_in(place: &Path, known: &HashSet<PathBuf>) -> anyhow::Result<Vec<Found>>
     };
     let paths = paths.into_iter().filter(|path| !known.contains(path));
     let dead = |path: &PathBuf| {
-        let opened = door::engine::open(path, door::engine::DeadDoor::Refuse);
+        let opened = open_soon(path);
         opened.is_err_and(|error| error.kind() == std::io::ErrorKind::ConnectionRefused)
     };
     Ok(paths

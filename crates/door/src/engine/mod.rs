@@ -312,5 +312,13 @@ pub fn detach(path: &Path) -> Result<(), AttachError> {
 /// # Errors
 /// `ENXIO` if the path is no door; otherwise those of open(2).
 pub fn open(path: &Path, dead: DeadDoor) -> io::Result<OwnedFd> {
-    path::open(path, dead)
+    path::open(path, dead, None)
+}
+
+/// Like [`open`], for doors of servers that may not take anybody in: gives up at `deadline`.
+///
+/// # Errors
+/// `TimedOut`; see [`open`].
+pub fn open_by(path: &Path, dead: DeadDoor, deadline: Option<Instant>) -> io::Result<OwnedFd> {
+    path::open(path, dead, deadline)
 }

@@ -10,9 +10,11 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
+use std::time::{Duration, Instant};
 
 use rustix::fs::{AtFlags, CWD, FileType, Gid, Mode, OFlags, RenameFlags, Stat, Uid};
 use rustix::io::Errno;
+use rustix::net::sockopt::{Timeout, set_socket_timeout};
 use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
 use super::client;
@@ -20,6 +22,7 @@ use super::control::turn_away;
 use super::internal::InternalFd;
 use super::object::DoorObject;
 use super::server::{self, mark_as_door, own_door, server_id_of, socket_pair};
+use super::wait::Patience;
 use crate::error::AttachError;
 use crate::sys::socket;
 
@@ -181,9 +184,11 @@ fn is_socket(stat: &Stat) -> bool {
 
 /// True if somebody listens at this socket file.
 fn is_alive(path: &Path) -> io::Result<bool> {
-    match connect(path) {
+    match connect(path, Some(Instant::now())) {
         Ok(_) => Ok(true),
         Err(error) if error.raw_os_error() == Some(libc::ECONNREFUSED) => Ok(false),
+        // So many wait already that there is somebody they wait for.
+        Err(error) if error.kind() == io::ErrorKind::TimedOut => Ok(true),
         // A socket of another kind: somebody's, and not ours to replace.
         Err(error) if error.raw_os_error() == Some(libc::EPROTOTYPE) => Ok(true),
         Err(error) => Err(error),
@@ -331,9 +336,9 @@ fn install(
 /// Detaches whatever door is attached to a path, of this process or another's. fdetach(3C).
 pub(crate) fn detach(path: &Path) -> Result<(), AttachError> {
     let place = Place::of(path)?;
-    let stat = place
-        .stat(&place.name)?
-        .ok_or_else(|| AttachError::from(Errno::NOENT))?;
+    let Some(stat) = place.stat(&place.name)? else {
+        return uncover(&place);
+    };
     if !is_socket(&stat) {
         return Err(AttachError::NotAttached);
     }
@@ -341,8 +346,9 @@ pub(crate) fn detach(path: &Path) -> Result<(), AttachError> {
     if !user.is_root() && stat.st_uid != user.as_raw() {
         return Err(AttachError::NotOwner);
     }
-    // A descriptor from before, to tell its server afterwards.
-    let door = connect(&place.path)
+    // A descriptor from before, to tell its server afterwards. One that stands still hears of it when it goes on.
+    let soon = Instant::now().checked_add(Duration::from_secs(1));
+    let door = connect(&place.path, soon)
         .ok()
         .filter(|door| server_id_of(door.as_fd()).is_some());
     let aside = place.aside();
@@ -358,19 +364,32 @@ pub(crate) fn detach(path: &Path) -> Result<(), AttachError> {
             server.check_paths()?;
         } else {
             // If it dies now, its listener dies with it.
-            let _ = client::path_changed(door.as_fd());
+            let _ = client::path_changed(door.as_fd(), Patience::until(soon));
         }
     }
     Ok(())
 }
 
-/// Opens the door attached to a path.
-pub(crate) fn open(path: &Path, dead: DeadDoor) -> io::Result<OwnedFd> {
+/// Somebody has removed a path under which a door had covered a file: that one can still come back.
+fn uncover(place: &Place) -> Result<(), AttachError> {
+    let aside = place.aside();
+    let stat = place
+        .stat(&aside)?
+        .ok_or_else(|| AttachError::from(Errno::NOENT))?;
+    let user = rustix::process::geteuid();
+    if !user.is_root() && stat.st_uid != user.as_raw() {
+        return Err(AttachError::NotOwner);
+    }
+    Ok(place.rename(&aside, &place.name, RenameFlags::NOREPLACE)?)
+}
+
+/// Opens the door attached to a path. As long as very many have opened it whom its server has not taken in, others wait, until `deadline`.
+pub(crate) fn open(path: &Path, dead: DeadDoor, deadline: Option<Instant>) -> io::Result<OwnedFd> {
     let file = rustix::fs::openat(CWD, path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty())?;
     if !is_socket(&rustix::fs::fstat(&file)?) {
         return Err(io::Error::from_raw_os_error(libc::ENXIO));
     }
-    match connect_file(&file) {
+    match connect_file(&file, deadline) {
         Ok(door) if server_id_of(door.as_fd()).is_some() => Ok(door),
         Ok(_) => Err(io::Error::from_raw_os_error(libc::ENXIO)),
         Err(error) => match error.raw_os_error() {
@@ -386,17 +405,13 @@ pub(crate) fn open(path: &Path, dead: DeadDoor) -> io::Result<OwnedFd> {
     }
 }
 
-fn connect(path: &Path) -> io::Result<OwnedFd> {
-    connect_file(&rustix::fs::openat(
-        CWD,
-        path,
-        OFlags::PATH | OFlags::CLOEXEC | OFlags::NOFOLLOW,
-        Mode::empty(),
-    )?)
+fn connect(path: &Path, deadline: Option<Instant>) -> io::Result<OwnedFd> {
+    let flags = OFlags::PATH | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    connect_file(&rustix::fs::openat(CWD, path, flags, Mode::empty())?, deadline)
 }
 
 /// Connects to a socket file. If the name it was bound to says that it is a door, so does the result.
-fn connect_file(file: &OwnedFd) -> io::Result<OwnedFd> {
+fn connect_file(file: &OwnedFd, deadline: Option<Instant>) -> io::Result<OwnedFd> {
     let socket = rustix::net::socket_with(
         AddressFamily::UNIX,
         SocketType::SEQPACKET,
@@ -406,12 +421,20 @@ fn connect_file(file: &OwnedFd) -> io::Result<OwnedFd> {
     let address = format!("/proc/self/fd/{}", file.as_raw_fd());
     let address = SocketAddrUnix::new(address.as_str())?;
     loop {
+        if let Some(deadline) = deadline {
+            let left = deadline.saturating_duration_since(Instant::now());
+            // Nothing would mean for ever.
+            let left = left.max(Duration::from_millis(1));
+            set_socket_timeout(&socket, Timeout::Send, Some(left))?;
+        }
         match rustix::net::connect(&socket, &address) {
             Ok(()) => break,
             Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) if deadline.is_some() => return Err(io::ErrorKind::TimedOut.into()),
             Err(errno) => return Err(errno.into()),
         }
     }
+    set_socket_timeout(&socket, Timeout::Send, None)?;
     let peer = rustix::net::getpeername(&socket)?.and_then(|peer| SocketAddrUnix::try_from(peer).ok());
     let bound = peer
         .and_then(|peer| peer.path_bytes().map(<[u8]>::to_vec))

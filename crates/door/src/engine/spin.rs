@@ -4,7 +4,7 @@
 //! when it has failed repeatedly. Both are measured conditions, not tuning knobs: without the first a call on one processor costs
 //! twenty times as much.
 
-use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
 use crate::sys::process;
@@ -35,8 +35,18 @@ pub(crate) fn published_cpu() -> u32 {
 
 /// `DOORS_SPIN=0` in the environment turns looking off.
 fn possible() -> bool {
-    static POSSIBLE: OnceLock<bool> = OnceLock::new();
-    *POSSIBLE.get_or_init(|| std::env::var_os("DOORS_SPIN").is_none_or(|value| value != "0"))
+    /// 0: nobody has asked yet. No lock: a child that was forked while a thread asks must not wait for it.
+    static ANSWER: AtomicU8 = AtomicU8::new(0);
+    const YES: u8 = 1;
+    const NO: u8 = 2;
+    match ANSWER.load(Ordering::Relaxed) {
+        0 => {
+            let possible = std::env::var_os("DOORS_SPIN").is_none_or(|value| value != "0");
+            ANSWER.store(if possible { YES } else { NO }, Ordering::Relaxed);
+            possible
+        }
+        answer => answer == YES,
+    }
 }
 
 impl Spin {

@@ -4,7 +4,8 @@ use crate::info::{Attributes, DoorInfo, Limits};
 use crate::statistics::{Histogram, Statistics};
 
 const MAGIC: u32 = 0x4E_4C_52_44; // "DRLN"
-/// Changes whenever a record or the memory layout does.
+/// From the first release on it changes whenever a record, the content of a proof or the memory layout does. Until then both ends of a link
+/// come from one build, and there is nothing to tell apart.
 const VERSION: u16 = 1;
 
 /// What a holder of a door descriptor asks of the server, over that descriptor. Each carries one socket to answer on.

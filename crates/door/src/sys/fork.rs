@@ -4,21 +4,27 @@
 //! engine. The first thread of a child that finds it wiped closes the engine's inherited descriptors; everything else of the
 //! parent's engine is left where it is and never touched again: its locks may be held by threads that do not exist here.
 
-use std::sync::OnceLock;
 use std::sync::atomic::{AtomicPtr, AtomicU32, AtomicU64, Ordering};
 
 /// Number of forks between the first process and this one, plus 1.
 static GENERATION: AtomicU32 = AtomicU32::new(1);
 /// In the page: 0 = wiped by a fork, `BUSY` = being reset, else the generation.
 const BUSY: u32 = u32::MAX;
-static PAGE: OnceLock<&'static AtomicU32> = OnceLock::new();
+/// No lock guards it: a child that was forked while a thread made it would wait for that thread for ever.
+static PAGE: AtomicPtr<AtomicU32> = AtomicPtr::new(std::ptr::null_mut());
+
+#[inline]
+fn page() -> Option<&'static AtomicU32> {
+    // SAFETY: null, or a word that is never freed.
+    unsafe { PAGE.load(Ordering::Acquire).as_ref() }
+}
 
 /// The generation of this process. Resets the engine first if the process was forked since the last time.
 #[inline]
 pub(crate) fn generation() -> u32 {
-    let page = match PAGE.get() {
+    let page = match page() {
         Some(page) => page,
-        None => PAGE.get_or_init(make_page),
+        None => make_page(),
     };
     match page.load(Ordering::Acquire) {
         0 | BUSY => reset(page),
@@ -31,10 +37,12 @@ pub(crate) fn last_generation() -> u32 {
     GENERATION.load(Ordering::Acquire)
 }
 
+/// Threads that come at the same time make one each; the first one is everybody's.
 #[cold]
 fn make_page() -> &'static AtomicU32 {
+    static FALLBACK: AtomicU32 = AtomicU32::new(1);
     // SAFETY: a fresh mapping at an address of the kernel's choice touches nothing of ours.
-    let page = unsafe {
+    let mapped = unsafe {
         libc::mmap(
             std::ptr::null_mut(),
             4096,
@@ -44,24 +52,37 @@ fn make_page() -> &'static AtomicU32 {
             0,
         )
     };
-    if page != libc::MAP_FAILED {
+    let made = if mapped == libc::MAP_FAILED {
+        &FALLBACK
+    } else {
         // SAFETY: the page was mapped just now. Kernels before 4.14 refuse; the handler below does the work there.
-        unsafe { libc::madvise(page, 4096, libc::MADV_WIPEONFORK) };
-        // SAFETY: zeroed, aligned, never unmapped.
-        let word = unsafe { AtomicU32::from_ptr(page.cast()) };
+        unsafe { libc::madvise(mapped, 4096, libc::MADV_WIPEONFORK) };
+        // SAFETY: zeroed and aligned; unmapped only where nobody else has seen it.
+        let word = unsafe { AtomicU32::from_ptr(mapped.cast()) };
         word.store(GENERATION.load(Ordering::Relaxed), Ordering::Release);
-        // SAFETY: the handler is a function that lives as long as the process.
-        unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
-        return word;
+        word
+    };
+    let new = std::ptr::from_ref(made).cast_mut();
+    let null = std::ptr::null_mut();
+    match PAGE.compare_exchange(null, new, Ordering::AcqRel, Ordering::Acquire) {
+        Ok(_) => {
+            // SAFETY: the handler is a function that lives as long as the process.
+            unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
+            made
+        }
+        Err(winner) => {
+            if mapped != libc::MAP_FAILED {
+                // SAFETY: this thread's own mapping, which nobody else has seen.
+                unsafe { libc::munmap(mapped, 4096) };
+            }
+            // SAFETY: not null, as the exchange failed, and never freed.
+            unsafe { &*winner }
+        }
     }
-    static FALLBACK: AtomicU32 = AtomicU32::new(1);
-    // SAFETY: as above.
-    unsafe { libc::pthread_atfork(None, None, Some(in_child)) };
-    &FALLBACK
 }
 
 extern "C" fn in_child() {
-    if let Some(page) = PAGE.get() {
+    if let Some(page) = page() {
         page.store(0, Ordering::Release);
         reset(page);
     }

@@ -1,15 +1,13 @@
 //! Are we running under valgrind? See the "client request mechanism" of its manual: a row of instructions that does nothing
 //! on a processor and is a question to valgrind.
 
-use std::sync::OnceLock;
-
 /// `VG_USERREQ__RUNNING_ON_VALGRIND`
 const RUNNING_ON_VALGRIND: u64 = 0x1001;
 
 /// True under valgrind, whatever its tool.
 pub(crate) fn watches() -> bool {
-    static ANSWER: OnceLock<bool> = OnceLock::new();
-    *ANSWER.get_or_init(|| ask(&[RUNNING_ON_VALGRIND, 0, 0, 0, 0, 0]) != 0)
+    // As cheap as remembering the answer, for which a forked child could have to wait.
+    ask(&[RUNNING_ON_VALGRIND, 0, 0, 0, 0, 0]) != 0
 }
 
 #[cfg(target_arch = "x86_64")]

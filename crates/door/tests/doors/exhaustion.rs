@@ -94,7 +94,7 @@ pub(crate) fn order(server: &mut Server, order: &str) {
 // ---- Descriptors -----------------------------------------------------------------------------------------------------------
 
 #[test]
-fn a_client_whose_table_is_full_gets_an_error_wherever_a_descriptor_arrives() {
+fn dr_112_a_client_whose_table_is_full_gets_an_error_wherever_a_descriptor_arrives() {
     let server = Server::start();
     let mut client = Process::start("cramped", server.directory.path());
     assert!(client.wait_for("refused").parse::<usize>().unwrap() > 4);
@@ -130,7 +130,7 @@ pub(crate) fn cramped(directory: &Path) {
 }
 
 #[test]
-fn a_server_whose_table_is_full_fails_what_needs_a_descriptor_and_nothing_else() {
+fn dr_111_a_server_whose_table_is_full_fails_what_needs_a_descriptor_and_nothing_else() {
     let mut server = Server::start();
     let echo = server.open("echo");
     call_with(&echo, b"", vec![file_with("warm")]).unwrap();

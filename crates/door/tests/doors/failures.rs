@@ -120,7 +120,7 @@ fn a_deadline_ends_the_call_and_the_server_is_told() {
 }
 
 #[test]
-fn a_late_reply_does_not_reach_the_next_call() {
+fn an_022_a_late_reply_does_not_reach_the_next_call() {
     let server = Server::start();
     let (patient, echo) = (server.open("patient"), server.open("echo"));
     for round in 0..30u8 {
@@ -229,7 +229,7 @@ pub(crate) fn execute(directory: &Path) {
 }
 
 #[test]
-fn a_server_that_executes_another_program_ends_its_calls() {
+fn dr_063_a_server_that_executes_another_program_ends_its_calls() {
     let mut server = Server::start();
     let (execute, echo) = (server.open("execute"), server.open("echo"));
     call(&echo, b"before").unwrap();

@@ -218,3 +218,21 @@ fn a_server_may_fork_whatever_its_threads_are_doing() {
     server.tell("");
     assert!(server.finished_well());
 }
+
+#[test]
+fn an_012_a_caller_whose_process_forks_gets_its_answer() {
+    let server = Server::start();
+    let cancelled = server.open("cancelled");
+    call(&cancelled, &0u64.to_le_bytes()).unwrap();
+    std::thread::scope(|scope| {
+        // It waits until another call is given up.
+        let caller = scope.spawn(|| call(&cancelled, &1u64.to_le_bytes()).map(door::Answer::into_data));
+        let mut given_up = Process::start("abandon", server.directory.path());
+        given_up.wait_for("begun");
+        for _ in 0..5 {
+            assert!(in_child(|| true));
+        }
+        given_up.kill();
+        assert_eq!(caller.join().unwrap().unwrap(), 1u64.to_le_bytes());
+    });
+}

@@ -13,8 +13,8 @@ use crate::exhaustion::order;
 use crate::support::{Server, call, call_with, file_with, pattern, text_of, wait_until};
 use crate::watch::Watched;
 use crate::wire::{
-    CHUNK_BYTES, LinkMemory, RogueClient, WINDOW_BYTES, head, hello, note, pair, progress, receive, send,
-    word,
+    CHUNK_BYTES, DOZES, LinkMemory, RogueClient, WINDOW_BYTES, head, hello, note, pair, progress, receive,
+    send, word,
 };
 
 #[test]
@@ -371,4 +371,22 @@ fn is_linked(rogue: &RogueClient) -> bool {
 
 fn drained(rogue: &RogueClient) -> bool {
     !polled(rogue, PollFlags::IN)
+}
+
+#[test]
+fn a_thread_that_dozes_on_a_lane_gets_up_by_itself() {
+    // A client that writes to the word a thread sleeps on at the wrong moment could make it miss that it is called.
+    let server = Server::start();
+    let rogue = RogueClient::new(server.open("echo"));
+    let dozes = || rogue.memory.attending(0).load(Ordering::SeqCst) & DOZES != 0;
+    let mut seq = 0;
+    wait_until(|| {
+        seq += 1;
+        rogue.post(0, seq, 0);
+        rogue.ring(1);
+        wait_until(|| rogue.memory.word(0, word::REP).load(Ordering::SeqCst) == seq);
+        // Whether it is worth while is the thread's own decision: after some calls in a row, if others hear the bells.
+        (0..10_000).any(|_| dozes())
+    });
+    wait_until(|| !dozes());
 }

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::time::Duration;
 
 use door::{AttachError, Door, DoorHandle, Reply};
 
@@ -168,4 +169,45 @@ fn somebody_else_may_detach_and_the_server_learns_it() {
         door::engine::detach(&server.directory.path().join("none")),
         Err(AttachError::Os(_))
     ));
+}
+
+#[test]
+fn a_server_that_stands_still_keeps_nobody_who_opens_or_detaches_its_path() {
+    let server = Server::start();
+    server.process.stop();
+    let mut waiting = Vec::new();
+    // Those it will take in when it goes on, until there is no room for more.
+    let error = loop {
+        match DoorHandle::open_within(server.path("echo"), Duration::from_millis(20)) {
+            Ok(door) => waiting.push(door),
+            Err(error) => break error,
+        }
+        assert!(waiting.len() < 10_000);
+    };
+    assert_eq!(error.kind(), std::io::ErrorKind::TimedOut);
+    // It is alive, as far as anybody can tell.
+    let busy = answering("instead").attach(server.path("echo")).unwrap_err();
+    assert!(matches!(busy, AttachError::Busy), "{busy:?}");
+    door::engine::detach(&server.path("length")).unwrap();
+    assert!(!server.path("length").exists());
+    server.process.go_on();
+    for door in [waiting.first().unwrap(), waiting.last().unwrap()] {
+        assert_eq!(call(door, b"at last").unwrap().data(), b"at last");
+    }
+    assert_eq!(call(&server.open("echo"), b"next").unwrap().data(), b"next");
+}
+
+#[test]
+fn a_covered_file_comes_back_though_its_path_was_removed_by_hand() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("covered");
+    fs::write(&path, "still here").unwrap();
+    // A door of this process covers it, and is not detached: as if the process had been killed.
+    std::mem::forget(answering("x").attach(&path).unwrap());
+    fs::remove_file(&path).unwrap();
+    door::engine::detach(&path).unwrap();
+    assert_eq!(fs::read_to_string(&path).unwrap(), "still here");
+    // Now there is nothing of that kind any more.
+    fs::remove_file(&path).unwrap();
+    assert!(door::engine::detach(&path).is_err());
 }

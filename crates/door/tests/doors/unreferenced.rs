@@ -124,3 +124,32 @@ fn dr_135_a_revoked_door_is_not_told() {
     assert_eq!(later.wait(1), 1);
     assert_eq!(seen.value(), 0);
 }
+
+#[test]
+fn an_015_an_unreferenced_invocation_waits_for_the_procedure_of_a_call_that_was_given_up() {
+    let seen = Counter::default();
+    let (count, during) = (seen.clone(), seen.clone());
+    let (begun, begin) = std::sync::mpsc::channel();
+    let (said, say) = std::sync::mpsc::channel();
+    let door = Door::builder()
+        .on_unreferenced(move || count.add())
+        .create(move |call| {
+            begun.send(()).unwrap();
+            assert!(call.wait_cancelled(None));
+            said.send(during.value()).unwrap();
+            Reply::empty()
+        })
+        .unwrap();
+    let lent = DoorHandle::from_fd(door.lend().unwrap()).unwrap();
+    // Given up as soon as it has begun: the only reference but the server's goes with it.
+    let client = std::thread::spawn(move || {
+        let call = door::Call::new(b"").timeout(std::time::Duration::from_millis(50));
+        drop(lent.call_with(call));
+    });
+    client.join().unwrap();
+    // On a busy machine it may have been given up before any thread took it.
+    if begin.try_recv().is_ok() {
+        assert_eq!(say.recv().unwrap(), 0);
+    }
+    assert_eq!(seen.wait(1), 1);
+}

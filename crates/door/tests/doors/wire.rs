@@ -20,6 +20,9 @@ pub(crate) const LINK_BYTES: usize = 4096 + LANES * ((16 << 10) + WINDOW_BYTES);
 /// Magic and version, in front of the kind of each record.
 const HEAD: [u8; 6] = *b"DRLN\x01\x00";
 
+/// In the word that says whether a thread keeps to a lane: it sleeps there.
+pub(crate) const DOZES: u32 = 1 << 31;
+
 /// Words of a lane, by their offset.
 pub(crate) mod word {
     pub(crate) const REQ: usize = 0;
@@ -156,6 +159,14 @@ impl LinkMemory {
         assert!(place.cast::<u64>().is_aligned());
         // SAFETY: aligned, inside the mapping, and only accessed atomically.
         unsafe { &*place.cast::<AtomicU64>() }
+    }
+
+    /// Whether a server thread keeps to a lane, and sleeps on it.
+    pub(crate) fn attending(self, lane: usize) -> &'static AtomicU32 {
+        let place = self.0[1024 + 4 * lane..][..4].as_ptr();
+        assert!(place.cast::<u32>().is_aligned());
+        // SAFETY: aligned, inside the mapping, and only accessed atomically.
+        unsafe { &*place.cast::<AtomicU32>() }
     }
 
     /// Gives a page back to the system: it reads as zeros afterwards.

@@ -147,14 +147,14 @@ pub(crate) fn has_hung_up(socket: impl AsFd) -> bool {
 }
 
 /// Tells the server of the attached door `fd` that its path has changed, and waits until it has looked.
-pub(crate) fn path_changed(fd: BorrowedFd<'_>) -> Result<(), CallError> {
+pub(crate) fn path_changed(fd: BorrowedFd<'_>, patience: Patience<'_>) -> Result<(), CallError> {
     let (ours, theirs) = socket_pair()?;
     let request = Request {
         kind: RequestKind::PathChanged,
         pools: 0,
         token: [0; 16],
     };
-    ask(fd, &request, &ours, theirs, Patience::ENDLESS).map(drop)
+    ask(fd, &request, &ours, theirs, patience).map(drop)
 }
 
 /// What the door behind `fd` says about itself. A dead one says no more than what the kernel remembers.
