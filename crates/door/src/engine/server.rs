@@ -16,7 +16,7 @@ use super::layout::LANES;
 use super::link::ServerLink;
 use super::object::{DoorObject, Export, Reference, lock};
 use super::path::Listener;
-use super::pool::{Pool, Work};
+use super::pool::Pool;
 use super::seed::Seed;
 use super::undertaker;
 use crate::info::Attributes;
@@ -264,13 +264,8 @@ impl Server {
         let links: Vec<Arc<ServerLink>> = lock(&self.state).links.values().cloned().collect();
         for link in links {
             for index in 0..LANES {
-                if link.claim(index) && !super::thread::refuse_if_revoked(&link, index) {
-                    // Somebody else's business: hand it on.
-                    let pool = link.resolve(link.lane(index).handle().load(Ordering::Acquire));
-                    let pool =
-                        pool.map_or_else(|| Arc::clone(&self.process_pool), |door| Arc::clone(door.pool()));
-                    link.release(index);
-                    pool.push(Work::Lane(Arc::clone(&link), index));
+                if link.claim(index) {
+                    super::thread::refuse_if_revoked(&link, index, &self.process_pool);
                 }
             }
         }

@@ -36,25 +36,23 @@ pub(super) fn refuse_lane(
     link.complete(index, seq);
 }
 
-/// For a lane that was claimed: refuses its request if the door was revoked, and lets it go; false leaves it claimed.
-pub(crate) fn refuse_if_revoked(link: &Arc<ServerLink>, index: usize) -> bool {
+/// For a lane that was claimed: refuses its request if the door was revoked, and lets the lane go. A request for a door that was not, or
+/// one that has come meanwhile, goes to that door's threads.
+pub(crate) fn refuse_if_revoked(link: &Arc<ServerLink>, index: usize, process_pool: &Arc<Pool>) {
     let lane = link.lane(index);
     let seq = lane.req().load(Ordering::Acquire);
     let door = link.resolve(lane.handle().load(Ordering::Relaxed));
     let parked = link.lanes[index].parked.load(Ordering::Acquire);
-    let Some(door) = door.filter(|door| !parked && door.is_revoked()) else {
-        return false;
-    };
-    door.stats.error(Status::Revoked);
-    refuse_lane(
-        link,
-        index,
-        seq,
-        Status::Revoked,
-        lane.request_descriptors().load(Ordering::Relaxed) as usize,
-    );
-    link.release(index);
-    true
+    if let Some(door) = door.filter(|door| !parked && door.is_revoked() && link.has_work(index)) {
+        door.stats.error(Status::Revoked);
+        let descriptors = lane.request_descriptors().load(Ordering::Relaxed) as usize;
+        refuse_lane(link, index, seq, Status::Revoked, descriptors);
+    }
+    if link.release(index) {
+        let door = link.resolve(lane.handle().load(Ordering::Acquire));
+        let pool = door.map_or_else(|| Arc::clone(process_pool), |door| Arc::clone(door.pool()));
+        pool.push(Work::Lane(Arc::clone(link), index));
+    }
 }
 
 /// For a lane that rang in a pool without threads: its door is revoked, so its request is refused. What it asks of other doors goes to
@@ -71,12 +69,6 @@ pub(crate) fn refuse_retired(link: &Arc<ServerLink>, index: usize, process_pool:
             transfer.held.bury();
             refuse_lane(link, index, transfer.seq, Status::Revoked, 0);
         }
-    } else if refuse_if_revoked(link, index) {
-        return;
     }
-    if link.release(index) {
-        let door = link.resolve(link.lane(index).handle().load(Ordering::Relaxed));
-        let pool = door.map_or_else(|| Arc::clone(process_pool), |door| Arc::clone(door.pool()));
-        pool.push(Work::Lane(Arc::clone(link), index));
-    }
+    refuse_if_revoked(link, index, process_pool);
 }
