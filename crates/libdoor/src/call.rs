@@ -52,7 +52,14 @@ fn call(d: c_int, params: *mut DoorArg) -> Result<(), Errno> {
     };
     let door = descriptor::borrow(d)?;
     let Some(given) = given else {
-        return exchange(door, None, &[], &Outgoing::default()).map(|_| ());
+        return exchange(
+            door,
+            None,
+            &[],
+            &Outgoing::default(),
+            &mut Results::into(&DoorArg::EMPTY),
+        )
+        .map(|_| ());
     };
     let outgoing = match read_request(&given) {
         Ok(outgoing) => outgoing,
@@ -69,7 +76,8 @@ fn call(d: c_int, params: *mut DoorArg) -> Result<(), Errno> {
         borrowed = outgoing.borrowed();
         &borrowed
     };
-    let (results, reply) = exchange(door, Some(&given), descriptors, &outgoing)?;
+    let mut results = Results::into(&given);
+    let reply = exchange(door, Some(&given), descriptors, &outgoing, &mut results)?;
     results.deliver(params, reply);
     Ok(())
 }
@@ -104,23 +112,16 @@ fn refusal(door: BorrowedFd<'_>, size: usize, descriptors: c_uint) -> Option<Err
     }
 }
 
-/// Calls; returns where the result is, and what it is. `given` is `None` for `params == NULL`.
+/// Calls; the result goes into `results`. `given` is `None` for `params == NULL`.
 #[inline]
 fn exchange(
     door: BorrowedFd<'_>,
     given: Option<&DoorArg>,
     descriptors: &[BorrowedFd<'_>],
     outgoing: &Outgoing,
-) -> Result<(Results, CallReply), Errno> {
-    let empty = DoorArg {
-        data_ptr: std::ptr::null_mut(),
-        data_size: 0,
-        desc_ptr: std::ptr::null_mut(),
-        desc_num: 0,
-        rbuf: std::ptr::null_mut(),
-        rsize: 0,
-    };
-    let arg = given.unwrap_or(&empty);
+    results: &mut Results,
+) -> Result<CallReply, Errno> {
+    let arg = given.unwrap_or(&DoorArg::EMPTY);
     let data = if arg.data_size == 0 {
         Source::from(&[][..])
     } else {
@@ -135,18 +136,11 @@ fn exchange(
         results: given.is_some(),
         abort: None,
     };
-    let mut results = Results {
-        rbuf: arg.rbuf.cast(),
-        rsize: arg.rsize,
-        at: std::ptr::null_mut(),
-        room: 0,
-        mapping: None,
-    };
     crate::interpose::called(door.as_raw_fd());
-    match doors::call(door, &request, &mut results) {
+    match doors::call(door, &request, results) {
         Ok(reply) => {
             outgoing.release();
-            Ok((results, reply))
+            Ok(reply)
         }
         Err(failure) => {
             if failure.consumed {
@@ -195,6 +189,16 @@ impl ReplySink for Results {
 }
 
 impl Results {
+    fn into(arg: &DoorArg) -> Self {
+        Self {
+            rbuf: arg.rbuf.cast(),
+            rsize: arg.rsize,
+            at: std::ptr::null_mut(),
+            room: 0,
+            mapping: None,
+        }
+    }
+
     /// Puts the descriptors behind the data and says in `params` where everything is, doors.md §3.4.3. Only what changes is written,
     /// each by itself: whoever reads it next reads it so.
     fn deliver(self, params: *mut DoorArg, reply: CallReply) {

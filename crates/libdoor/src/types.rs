@@ -100,6 +100,19 @@ pub(crate) struct DoorArg {
     /// Bytes at `rbuf`.
     pub(crate) rsize: usize,
 }
+
+impl DoorArg {
+    /// What a call without arguments has.
+    pub(crate) const EMPTY: Self = Self {
+        data_ptr: std::ptr::null_mut(),
+        data_size: 0,
+        desc_ptr: std::ptr::null_mut(),
+        desc_num: 0,
+        rbuf: std::ptr::null_mut(),
+        rsize: 0,
+    };
+}
+
 const _: () = {
     assert!(size_of::<DoorArg>() == 48 && align_of::<DoorArg>() == 8);
     assert!(offset_of!(DoorArg, data_ptr) == 0 && offset_of!(DoorArg, data_size) == 8);

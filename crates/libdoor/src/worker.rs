@@ -189,12 +189,12 @@ pub(crate) fn unbind() -> Result<(), Errno> {
     Ok(())
 }
 
-/// Where a successful `door_return` goes.
-enum Next {
-    /// Back to the [`serve`] frame of this thread, which stored this stack pointer.
-    Resume(*mut c_void),
-    /// Into a new one.
-    Enter,
+/// What comes of a successful `door_return`.
+struct Answered {
+    /// Stack pointer of the [`serve`] frame the thread goes back to; NULL if it has none yet.
+    save: *mut c_void,
+    /// The caller had given up.
+    aborted: bool,
 }
 
 /// `door_return`: answers the invocation of this thread and waits for the next one. door_return(3C).
@@ -213,18 +213,18 @@ pub(crate) unsafe extern "C-unwind" fn door_return(
 ) -> c_int {
     let state = cancel::disable();
     match answer(state, data.cast(), size, desc, n) {
-        Ok((next, aborted)) => {
+        Ok(Answered { save, aborted }) => {
             if aborted {
                 // The caller's abort may have left a cancellation pending. It must end this thread now, not in the
                 // middle of somebody else's invocation.
                 cancel::act_on_pending(state);
             }
             sanitizer::leaving_frames();
-            match next {
-                // SAFETY: stored by the `invoke` below this frame; C code and this frame own nothing.
-                Next::Resume(save) => unsafe { trampoline::resume(save) },
-                Next::Enter => serve(),
+            if save.is_null() {
+                serve()
             }
+            // SAFETY: stored by the `invoke` below this frame; C code and this frame own nothing.
+            unsafe { trampoline::resume(save) }
         }
         Err(errno) => {
             cancel::restore(state);
@@ -234,14 +234,18 @@ pub(crate) unsafe extern "C-unwind" fn door_return(
     }
 }
 
-/// The part of `door_return` that can fail. True beside the way to go: the caller had given up.
+/// The part of `door_return` that can fail.
 fn answer(
     state: CancelState,
     data: *const u8,
     size: usize,
     desc: *const DoorDesc,
     n: c_uint,
-) -> Result<(Next, bool), Errno> {
+) -> Result<Answered, Errno> {
+    let mut answered = Answered {
+        save: std::ptr::null_mut(),
+        aborted: false,
+    };
     caught(|| {
         let worker = Worker::current_or_new()?;
         if worker.is_inherited() {
@@ -250,24 +254,18 @@ fn answer(
             }
             worker.renew()?;
         }
-        let mut aborted = false;
         match &mut worker.invocation {
             Some(invocation) if worker.in_procedure => {
-                aborted = finish(invocation, data, size, desc, n)?;
+                answered.aborted = finish(invocation, data, size, desc, n)?;
                 worker.in_procedure = false;
             }
             _ => Outgoing::read(desc, n)?.release(),
         }
         worker.cancel_state = state;
-        Ok((
-            if worker.save.is_null() {
-                Next::Enter
-            } else {
-                Next::Resume(worker.save)
-            },
-            aborted,
-        ))
-    })
+        answered.save = worker.save;
+        Ok(())
+    })?;
+    Ok(answered)
 }
 
 /// Sends the result. True if there was nobody to send it to.
@@ -334,6 +332,7 @@ fn in_argument(invocation: &Claimed, data: *const u8, size: usize) -> bool {
 /// One invocation, as plain values: nothing here needs to be dropped.
 #[derive(Debug, Clone, Copy)]
 struct Ready {
+    procedure: ServerProcedure,
     cookie: *mut c_void,
     argp: *mut c_char,
     size: usize,
@@ -345,6 +344,7 @@ struct Ready {
 
 impl Ready {
     const NOTHING: Self = Self {
+        procedure: no_procedure,
         cookie: std::ptr::null_mut(),
         argp: std::ptr::null_mut(),
         size: 0,
@@ -354,12 +354,22 @@ impl Ready {
     };
 }
 
+/// Stands where no procedure does.
+unsafe extern "C-unwind" fn no_procedure(
+    _cookie: *mut c_void,
+    _argp: *mut c_char,
+    _size: usize,
+    _descriptors: *mut DoorDesc,
+    _n: c_uint,
+) {
+}
+
 /// Serves for the rest of the thread's life. Called with cancellation disabled.
 ///
 /// `pthread_exit` and cancellation unwind through this frame, so it owns nothing.
 fn serve() -> ! {
     loop {
-        let Ok((worker, procedure)) = next_invocation() else {
+        let Ok(worker) = next_invocation() else {
             cancel::exit()
         };
         // SAFETY: this thread's own, and valid until it ends; what the procedure does may change other fields only.
@@ -376,7 +386,7 @@ fn serve() -> ! {
         let ended = unsafe {
             trampoline::invoke(
                 save,
-                procedure,
+                ready.procedure,
                 ready.cookie,
                 ready.argp,
                 ready.size,
@@ -393,7 +403,8 @@ fn serve() -> ! {
 }
 
 /// Gives the last invocation back, waits for the next, and makes it ready in this thread's record.
-fn next_invocation() -> Result<(*mut Worker, ServerProcedure), Errno> {
+fn next_invocation() -> Result<*mut Worker, Errno> {
+    let mut record = std::ptr::null_mut();
     caught(|| {
         let worker = Worker::current().ok_or(Errno(libc::EINVAL))?;
         worker.descriptors.clear();
@@ -435,11 +446,13 @@ fn next_invocation() -> Result<(*mut Worker, ServerProcedure), Errno> {
         };
         ready.n = c_uint::try_from(n).unwrap_or(0);
         ready.cookie = crate::create::cookie(claimed.cookie());
-        let procedure = crate::create::procedure(claimed.procedure_address()).ok_or(Errno(libc::EINVAL))?;
+        ready.procedure = crate::create::procedure(claimed.procedure_address()).ok_or(Errno(libc::EINVAL))?;
         worker.in_procedure = true;
         worker.invocation = Some(claimed);
-        Ok((std::ptr::from_mut(worker), procedure))
-    })
+        record = std::ptr::from_mut(worker);
+        Ok(())
+    })?;
+    Ok(record)
 }
 
 /// Start of a thread this library makes: cancellation disabled, as on Solaris, then into the pool.
