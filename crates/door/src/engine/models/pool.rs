@@ -65,8 +65,42 @@ fn a_dozing_thread_is_called_back_to_the_bells() {
             })
         });
         assert_eq!(world.call(FIRST).unwrap(), FIRST);
+        // The dozer's client is silent; others call.
+        let _silent = Taken::on(&world.client).unwrap();
         world.post();
         world.post();
         let _taken = threads.map(|thread| thread.join().unwrap());
+    });
+}
+
+/// One kick may stand for two pieces of work.
+#[test]
+fn work_that_is_queued_at_once_finds_a_thread_each() {
+    check(3, || {
+        let world = World::new(Attributes::empty());
+        let threads = [(); 2].map(|()| {
+            with(&world, |world| {
+                let mut thread = world.thread();
+                let claimed = thread.park().unwrap();
+                (thread, claimed)
+            })
+        });
+        loom::explore();
+        for _ in 0..2 {
+            world.pool.push(Work::Unreferenced(Arc::clone(&world.door)));
+        }
+        let _taken = threads.map(|thread| thread.join().unwrap());
+    });
+}
+
+#[test]
+fn a_pool_that_is_closed_gets_everybody_up() {
+    check(2, || {
+        let world = World::new(Attributes::empty());
+        let servers = [true, true].map(|dozes| world.server(dozes));
+        assert_eq!(world.call(FIRST).unwrap(), FIRST);
+        world.pool.close();
+        let served: u32 = servers.map(|server| server.join().unwrap()).iter().sum();
+        assert_eq!(served, 1);
     });
 }

@@ -58,7 +58,10 @@ fn it_comes_once_whatever_calls_do_meanwhile() {
 #[test]
 fn dr_175_a_drop_during_the_invocation_is_told_afterwards() {
     check(3, || {
-        let world = World::with_exports(Attributes::UNREF_MULTI, 1);
+        let world = World::with_exports(Attributes::UNREF_MULTI, 2);
+        world.close();
+        world.close();
+        world.door.reference_added(Reference::Export);
         world.close();
         let other = with(&world, |world| {
             let begun = world.door.statistics().unreferenced;
