@@ -76,7 +76,7 @@ fn a_dozing_thread_is_called_back_to_the_bells() {
 /// One kick may stand for two pieces of work.
 #[test]
 fn work_that_is_queued_at_once_finds_a_thread_each() {
-    check(3, || {
+    check(2, || {
         let world = World::new(Attributes::empty());
         let threads = [(); 2].map(|()| {
             with(&world, |world| {
