@@ -4,6 +4,7 @@
 //! measured when, and reads what they print. A round measures every mechanism once on each row, those of a row right after
 //! each other; figures are medians over rounds, ratios are medians of the rounds' ratios.
 
+mod judgement;
 mod rows;
 mod side;
 mod table;

@@ -236,6 +236,42 @@ pub(crate) const BUDGETS: &[Budget] = &[
     },
 ];
 
+/// What somebody has that doors go without, and why: where he is ahead, that is the reason.
+#[derive(Debug)]
+pub(crate) struct Advantage {
+    pub(crate) row: &'static str,
+    pub(crate) of: &'static str,
+    pub(crate) why: &'static str,
+}
+
+/// A door's argument is the server's own: whoever wrote it cannot change it any more after it was checked.
+const NO_PRIVATE_COPY: &str =
+    "its server reads what the client can change meanwhile, and is a processor busy all the time";
+
+/// All that are known.
+pub(crate) const ADVANTAGES: &[Advantage] = &[
+    Advantage {
+        row: "64 KiB argument",
+        of: "iceoryx2",
+        why: NO_PRIVATE_COPY,
+    },
+    Advantage {
+        row: "64 KiB use",
+        of: "iceoryx2",
+        why: NO_PRIVATE_COPY,
+    },
+    Advantage {
+        row: ARGUMENT_1_MIB,
+        of: "iceoryx2",
+        why: NO_PRIVATE_COPY,
+    },
+    Advantage {
+        row: "1 MiB use",
+        of: "iceoryx2",
+        why: NO_PRIVATE_COPY,
+    },
+];
+
 /// The budget of [`Load::Idle`], microseconds a second of both sides together: what cannot be told from nothing.
 pub(crate) const IDLE_AT_MOST_US: f64 = 100.0;
 
@@ -287,6 +323,18 @@ mod tests {
                 .find(|one| one.name == budget.limit)
                 .expect("limit");
             assert!(limit.belongs_to(row), "{}", budget.said);
+        }
+    }
+
+    #[test]
+    fn every_advantage_is_that_of_somebody_who_is_measured() {
+        for advantage in ADVANTAGES {
+            let row = ROWS.iter().find(|row| row.title == advantage.row).expect("row");
+            let other = MECHANISMS
+                .iter()
+                .find(|one| one.name == advantage.of)
+                .expect("other");
+            assert!(other.belongs_to(row), "{}: {}", advantage.row, advantage.of);
         }
     }
 

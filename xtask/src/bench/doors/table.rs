@@ -6,7 +6,8 @@ use std::fmt::Write as _;
 use anyhow::{Context as _, Result};
 use serde_json::Value;
 
-use super::rows::{BUDGETS, Class, IDLE_AT_MOST_US, Load, Mechanism, Row};
+use super::judgement::{Standing, Verdict};
+use super::rows::{ADVANTAGES, BUDGETS, Class, IDLE_AT_MOST_US, Load, Mechanism, Row};
 
 /// What can be said about a mechanism on a row.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -111,10 +112,10 @@ pub(crate) struct Figures(BTreeMap<Key, BTreeMap<u32, f64>>);
 
 /// How two mechanisms compare on a row: the median of the rounds' ratios, with the lowest and the highest.
 #[derive(Debug, Clone, Copy)]
-struct Ratio {
-    median: f64,
-    lowest: f64,
-    highest: f64,
+pub(super) struct Ratio {
+    pub(super) median: f64,
+    pub(super) lowest: f64,
+    pub(super) highest: f64,
 }
 
 impl Figures {
@@ -303,6 +304,10 @@ impl Figures {
                     row: row.title,
                     door: door.label,
                     other: other.label,
+                    why: ADVANTAGES
+                        .iter()
+                        .find(|one| one.row == row.title && one.of == other.name)
+                        .map(|one| one.why),
                     times: if higher_is_better(metric) {
                         ratio.median
                     } else {
@@ -362,67 +367,6 @@ impl Figures {
             );
         }
         text
-    }
-}
-
-struct Verdict {
-    row: &'static str,
-    door: &'static str,
-    said: &'static str,
-    value: Ratio,
-    unit: &'static str,
-    met: bool,
-}
-
-impl Verdict {
-    fn word(&self) -> &'static str {
-        if self.met { "met" } else { "MISSED" }
-    }
-}
-
-impl std::fmt::Display for Verdict {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let Ratio {
-            median,
-            lowest,
-            highest,
-        } = self.value;
-        write!(
-            f,
-            "{:<30} {:<18} {median:>7.2} {} ({lowest:.2} to {highest:.2})  {}: {}",
-            self.row,
-            self.door,
-            self.unit,
-            self.said,
-            self.word()
-        )
-    }
-}
-
-struct Standing {
-    row: &'static str,
-    door: &'static str,
-    other: &'static str,
-    times: f64,
-}
-
-impl Standing {
-    fn word(&self) -> &'static str {
-        if self.times >= 1.0 { "ahead" } else { "BEHIND" }
-    }
-}
-
-impl std::fmt::Display for Standing {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(
-            f,
-            "{:<30} {:<18} {:>7.2} times as good as {}: {}",
-            self.row,
-            self.door,
-            self.times,
-            self.other,
-            self.word()
-        )
     }
 }
 
@@ -516,7 +460,7 @@ mod tests {
         );
         assert_eq!(standings.len(), 1);
         assert_eq!(
-            (standings[0].other, standings[0].word()),
+            (standings[0].other, standings[0].word().as_str()),
             ("Unix stream socket", "BEHIND")
         );
     }
