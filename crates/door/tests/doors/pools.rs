@@ -1,11 +1,12 @@
 //! Threads of doors: pools of their own, bounds, and that a pool is never left without a thread.
 
+use std::os::fd::{AsFd, AsRawFd};
 use std::sync::mpsc::channel;
 use std::sync::{Arc, Barrier, Mutex};
 
 use door::{CallError, Door, DoorHandle, Reply, Threads};
 
-use crate::support::{call, listen, threads_named};
+use crate::support::{call, listen, threads_named, wait_until};
 
 fn name_of_this_thread() -> Vec<u8> {
     std::thread::current()
@@ -245,4 +246,45 @@ pub(crate) fn bounded(directory: &std::path::Path) {
     let _attachment = door.attach(directory.join("door")).unwrap();
     crate::support::say("ready");
     listen();
+}
+
+#[test]
+fn a_caller_who_waits_for_a_private_pool_is_answered_though_its_process_lets_go_of_the_door() {
+    let (entered, entries) = channel();
+    let (leave, left) = channel::<()>();
+    let left = Mutex::new(left);
+    let door = Door::builder()
+        .threads(Threads::fixed(1).name("pool-left"))
+        .create(move |_| {
+            entered.send(()).unwrap();
+            left.lock().unwrap().recv().unwrap();
+            Reply::empty()
+        })
+        .unwrap();
+    let handle = Arc::new(door.handle().unwrap());
+    let start = || {
+        let (handle, (tell, number)) = (Arc::clone(&handle), channel());
+        let caller = std::thread::spawn(move || {
+            tell.send(rustix::thread::gettid()).unwrap();
+            call(&handle, b"").map(drop)
+        });
+        (caller, number.recv().unwrap())
+    };
+    let (first, _) = start();
+    entries.recv_timeout(crate::support::PATIENCE).unwrap();
+    let (second, number) = start();
+    // It sleeps on a word once it has posted its request.
+    let sleeps = format!("{} ", libc::SYS_futex);
+    let now = format!("/proc/self/task/{}/syscall", number.as_raw_nonzero());
+    wait_until(|| std::fs::read_to_string(&now).unwrap().starts_with(&sleeps));
+    let null = std::fs::File::open("/dev/null").unwrap();
+    let references = || door.statistics().unwrap().exports;
+    let before = references();
+    // SAFETY: the handle keeps a number that is open.
+    assert!(unsafe { libc::dup3(null.as_raw_fd(), handle.as_fd().as_raw_fd(), libc::O_CLOEXEC) } >= 0);
+    wait_until(|| references() < before);
+    leave.send(()).unwrap();
+    leave.send(()).unwrap();
+    first.join().unwrap().unwrap();
+    assert!(!matches!(second.join().unwrap(), Err(CallError::TimedOut)));
 }

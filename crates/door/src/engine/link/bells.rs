@@ -1,11 +1,12 @@
 //! The bells of a link: one for each pool of threads that serves doors its client holds.
 //!
-//! A bell outlives its pool's part in the link: the client keeps its copy, so the next pool gets the same one. Bells are dealt with in
-//! the control thread; others only ask for numbers.
+//! A bell outlives its pool's part in the link: the client keeps its copy, so the next pool gets the same one. A pool that is needed no
+//! more listens until then, or to its end: a call may wait for it though its client let go of the door meanwhile. Bells are dealt with
+//! in the control thread; others only ask for numbers.
 
 use std::io;
 use std::os::fd::OwnedFd;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use super::ServerLink;
 use crate::engine::internal::InternalFd;
@@ -17,8 +18,8 @@ use crate::engine::undertaker;
 /// What a pool hears of a link; its place in the list is the pool's number there.
 #[derive(Debug)]
 pub(super) struct Bell {
-    /// Who listens to it.
-    pool: Option<Arc<Pool>>,
+    /// Who listens to it, as long as there are doors or threads of that pool.
+    pool: Weak<Pool>,
     /// How many doors of the pool the client holds.
     doors: usize,
     fd: InternalFd,
@@ -26,12 +27,12 @@ pub(super) struct Bell {
 
 impl Bell {
     fn is_of(&self, pool: &Arc<Pool>) -> bool {
-        self.pool.as_ref().is_some_and(|own| Arc::ptr_eq(own, pool))
+        std::ptr::eq(self.pool.as_ptr(), Arc::as_ptr(pool))
     }
 
     /// Nobody listens to it any more.
     pub(super) fn silence(&mut self, link: u64) {
-        if let Some(pool) = self.pool.take() {
+        if let Some(pool) = std::mem::take(&mut self.pool).upgrade() {
             pool.remove_link(link, &self.fd);
             undertaker::bury(pool);
         }
@@ -60,7 +61,7 @@ impl ServerLink {
     }
 
     fn new_listener(self: &Arc<Self>, bells: &mut Vec<Bell>, pool: &Arc<Pool>) -> io::Result<usize> {
-        let free = bells.iter().position(|bell| bell.pool.is_none());
+        let free = bells.iter().position(|bell| bell.pool.strong_count() == 0);
         let free = free.or_else(|| {
             let unused = (bells.len() == POOLS)
                 .then(|| bells.iter().position(|bell| self.is_unused(bell)))
@@ -71,13 +72,13 @@ impl ServerLink {
         match free {
             Some(index) => {
                 pool.adopt_link(self, &bells[index].fd)?;
-                bells[index].pool = Some(Arc::clone(pool));
+                bells[index].pool = Arc::downgrade(pool);
                 Ok(index)
             }
             None if bells.len() == POOLS => Err(io::Error::from_raw_os_error(libc::ENFILE)),
             None => {
                 bells.push(Bell {
-                    pool: Some(Arc::clone(pool)),
+                    pool: Arc::downgrade(pool),
                     doors: 0,
                     fd: pool.add_link(self)?,
                 });
@@ -89,12 +90,11 @@ impl ServerLink {
     /// True if the client holds no door of the bell's pool, and sends it nothing: a call whose argument is still coming goes on though its
     /// caller let go of the door.
     fn is_unused(&self, bell: &Bell) -> bool {
-        let Some(pool) = &bell.pool else { return true };
         let comes_here = |state: &super::LaneState| {
             let transfer = lock(&state.transfer);
             transfer
                 .as_ref()
-                .is_some_and(|transfer| Arc::ptr_eq(transfer.door.pool(), pool))
+                .is_some_and(|transfer| bell.is_of(transfer.door.pool()))
         };
         bell.doors == 0 && !self.lanes.iter().any(comes_here)
     }
@@ -106,15 +106,10 @@ impl ServerLink {
         }
     }
 
-    /// The client let go of a door of `pool`. A pool it holds no door of is forgotten: it may be gone.
+    /// The client let go of a door of `pool`.
     pub(super) fn door_went(&self, pool: &Arc<Pool>) {
-        let mut bells = lock(&self.bells);
-        let Some(bell) = bells.iter_mut().find(|bell| bell.is_of(pool)) else {
-            return;
-        };
-        bell.doors = bell.doors.saturating_sub(1);
-        if self.is_unused(bell) {
-            bell.silence(self.key);
+        if let Some(bell) = lock(&self.bells).iter_mut().find(|bell| bell.is_of(pool)) {
+            bell.doors = bell.doors.saturating_sub(1);
         }
     }
 
