@@ -24,7 +24,7 @@ use crate::sys::{fork, futex, probe};
 /// An invocation. Dropping it unfinished fails the call with EINTR.
 #[derive(Debug)]
 pub struct Claimed {
-    /// The door; `None` only while it waits for the thread's first invocation.
+    /// The door; `None` only while there is no invocation.
     pub(super) remembered: Option<Remembered>,
     /// `None` for an unreferenced invocation.
     origin: Option<Origin>,
@@ -112,6 +112,10 @@ impl Claimed {
     /// Ends it, answered or not, and gives its lane back; an unreferenced invocation has none.
     #[inline]
     pub(super) fn retire(&mut self) -> Option<Lease> {
+        if self.generation != fork::last_generation() {
+            // The parent's: it goes as a whole.
+            return None;
+        }
         self.fail();
         self.buffer.trim();
         self.origin.take().map(|origin| origin.lease)

@@ -107,6 +107,24 @@ fn dr_152_a_forked_server_leaves_its_doors_to_the_parent() {
     assert_eq!(served_by(&handle), parent);
 }
 
+#[test]
+fn a_procedure_that_forks_and_returns_in_the_child_ends_the_child_in_order() {
+    let door = Door::builder()
+        .create(|_| {
+            // SAFETY: the child returns from here, and its thread ends.
+            let pid = unsafe { libc::fork() };
+            let mut status = 0;
+            if pid > 0 {
+                // SAFETY: `status` outlives the call.
+                assert_eq!(unsafe { libc::waitpid(pid, &raw mut status, 0) }, pid);
+            }
+            Reply::bytes(status.to_le_bytes())
+        })
+        .unwrap();
+    let answer = call(&door.handle().unwrap(), b"").unwrap();
+    assert_eq!(answer.data(), 0i32.to_le_bytes());
+}
+
 /// Forks that have been made so far.
 static FORKS: AtomicUsize = AtomicUsize::new(0);
 
