@@ -88,6 +88,12 @@ impl Account {
         let count = own.swap(0, Ordering::Relaxed);
         self.unreceived.fetch_sub(count, Ordering::Relaxed);
     }
+
+    /// Descriptors on their way to the user's clients.
+    #[cfg(test)]
+    pub(crate) fn on_their_way(&self) -> usize {
+        self.unreceived.load(Ordering::Relaxed)
+    }
 }
 
 #[cfg(test)]

@@ -239,6 +239,13 @@ impl ServerLink {
     }
 }
 
+impl Drop for ServerLink {
+    /// Gives back what was sent when it was dead already.
+    fn drop(&mut self) {
+        self.account.received(&self.unreceived);
+    }
+}
+
 fn sealed_memory() -> io::Result<OwnedFd> {
     use rustix::fs::{MemfdFlags, SealFlags};
     let memfd = new_memfd(MemfdFlags::CLOEXEC | MemfdFlags::ALLOW_SEALING)?;
@@ -253,5 +260,39 @@ pub(crate) fn new_memfd(flags: rustix::fs::MemfdFlags) -> io::Result<OwnedFd> {
     match strict {
         Err(rustix::io::Errno::INVAL) => Ok(rustix::fs::memfd_create("door", flags)?),
         other => Ok(other?),
+    }
+}
+
+#[cfg(all(test, not(loom)))]
+mod tests {
+    use super::*;
+    use crate::engine::server::socket_pair;
+
+    #[test]
+    fn what_is_sent_to_a_client_that_has_died_meanwhile_does_not_count_for_its_user_for_ever() {
+        let (ours, theirs) = socket_pair().unwrap();
+        let (channel, _) = socket_pair().unwrap();
+        let channel = Arc::new(Channel::new(InternalFd::new(channel)));
+        let nobody = Ids {
+            pid: 0,
+            uid: 0,
+            gid: 0,
+            euid: 0,
+            egid: 0,
+        };
+        let account = Arc::new(Account::default());
+        let (link, memory) = ServerLink::new(1, nobody, ours, &channel, Arc::clone(&account)).unwrap();
+        drop(theirs);
+        link.kill();
+        let note = Note {
+            kind: NoteKind::Descriptors,
+            lane: 0,
+            seq: 1,
+            first: 0,
+            len: 1,
+        };
+        link.send_descriptors(&note, &[memory.as_fd()]).unwrap_err();
+        drop(link);
+        assert_eq!(account.on_their_way(), 0);
     }
 }
