@@ -288,3 +288,20 @@ fn a_caller_who_waits_for_a_private_pool_is_answered_though_its_process_lets_go_
     first.join().unwrap().unwrap();
     assert!(!matches!(second.join().unwrap(), Err(CallError::TimedOut)));
 }
+
+#[test]
+fn what_a_procedure_owns_goes_when_its_door_is_closed() {
+    let owned = Arc::new(());
+    let held = Arc::clone(&owned);
+    let door = Door::builder()
+        .create(move |_| {
+            assert!(Arc::strong_count(&held) > 0);
+            Reply::empty()
+        })
+        .unwrap();
+    let handle = door.handle().unwrap();
+    call(&handle, b"").unwrap();
+    drop(handle);
+    door.close();
+    wait_until(|| Arc::strong_count(&owned) == 1);
+}

@@ -182,10 +182,16 @@ impl ServerThread {
             }
             let work = match pool.pop() {
                 Some(work) => Some(work),
-                None => match pool.wait(true) {
-                    Ok(link) => link.and_then(|link| self.first_pending(pool, &link)),
-                    Err(_) => return Err(Stopped),
-                },
+                None => {
+                    // Who knows for how long: a closed door, and what its procedure owns, is not kept by a thread that sleeps.
+                    if let Some(claimed) = &mut self.at_hand {
+                        claimed.remembered = None;
+                    }
+                    match pool.wait(true) {
+                        Ok(link) => link.and_then(|link| self.first_pending(pool, &link)),
+                        Err(_) => return Err(Stopped),
+                    }
+                }
             };
             match work {
                 Some(Work::Unreferenced(door)) if door.begin_unreferenced() => {
