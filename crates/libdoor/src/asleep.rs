@@ -9,7 +9,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::ffi::{c_int, c_void};
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -26,7 +26,28 @@ struct Caller {
     thread: libc::pthread_t,
     number: libc::pid_t,
     forks: u32,
-    calling: AtomicBool,
+    /// The number of its last call << 2 | how far that is.
+    call: AtomicU64,
+}
+
+/// The call is over, or cancellation is disabled: nobody interrupts it.
+const ALONE: u64 = 0;
+/// The thread is about to look whether it is cancelled.
+const LOOKS: u64 = 1;
+/// It has looked, and would not look again before its answer comes.
+const CALLS: u64 = 2;
+const STATE: u64 = 3;
+
+impl Caller {
+    fn begin(&self) {
+        let next = (self.call.load(Ordering::Relaxed) | STATE).wrapping_add(1);
+        self.call.store(next | LOOKS, Ordering::Relaxed);
+    }
+
+    fn change(&self, state: u64) {
+        let call = self.call.load(Ordering::Relaxed) & !STATE;
+        self.call.store(call | state, Ordering::Release);
+    }
 }
 
 /// The callers of one process, and how many forks lie before it.
@@ -68,7 +89,7 @@ impl Place {
             // SAFETY: always succeeds.
             number: unsafe { libc::gettid() },
             forks: crate::worker::forks(),
-            calling: AtomicBool::new(false),
+            call: AtomicU64::new(ALONE),
         });
         callers().push(Arc::clone(&caller));
         Self(caller)
@@ -78,7 +99,7 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         CALLER.set(std::ptr::null());
-        self.0.calling.store(false, Ordering::Release);
+        self.0.change(ALONE);
         callers().retain(|caller| !Arc::ptr_eq(caller, &self.0));
     }
 }
@@ -95,7 +116,7 @@ pub(crate) fn begin() {
     // SAFETY: points to the caller that `PLACE` keeps, until that is dropped.
     match unsafe { CALLER.get().as_ref() } {
         Some(caller) if caller.forks == crate::worker::forks() => {
-            caller.calling.store(true, Ordering::Relaxed);
+            caller.begin();
         }
         _ => take_place(),
     }
@@ -109,18 +130,29 @@ fn take_place() {
     let _ = PLACE.try_with(|place| {
         if let Ok(mut place) = place.try_borrow_mut() {
             let place = place.insert(Place::new());
-            place.0.calling.store(true, Ordering::Relaxed);
+            place.0.begin();
             CALLER.set(Arc::as_ptr(&place.0));
         }
     });
 }
 
+/// This thread has looked. With cancellation `enabled` the call is one to be interrupted, else it is left alone.
+#[inline]
+pub(crate) fn looked(enabled: bool) {
+    change(if enabled { CALLS } else { ALONE });
+}
+
 /// The call is over.
 #[inline]
 pub(crate) fn end() {
+    change(ALONE);
+}
+
+#[inline]
+fn change(state: u64) {
     // SAFETY: as in `begin`.
     if let Some(caller) = unsafe { CALLER.get().as_ref() } {
-        caller.calling.store(false, Ordering::Release);
+        caller.change(state);
     }
 }
 
@@ -136,32 +168,39 @@ pub(crate) unsafe extern "C-unwind" fn pthread_cancel(thread: libc::pthread_t) -
         // Either the thread sees that it is cancelled, or it is seen here to call.
         barrier::heavy();
         let called = callers().iter().find(|caller| caller.thread == thread).cloned();
-        if let Some(caller) = called.filter(|caller| caller.calling.load(Ordering::Acquire)) {
-            let caller = Arc::into_raw(caller).cast_mut().cast::<c_void>();
-            if cancel::start_detached(interrupt, caller).is_err() {
+        let called = called.map(|caller| (caller.call.load(Ordering::Acquire), caller));
+        if let Some(called) = called.filter(|(call, _)| call & STATE != ALONE) {
+            let called = Box::into_raw(Box::new(called));
+            if cancel::start_detached(interrupt, called.cast()).is_err() {
                 // SAFETY: from `into_raw` just above, and the thread that would have taken it does not exist.
-                drop(unsafe { Arc::from_raw(caller.cast::<Caller>()) });
+                drop(unsafe { Box::from_raw(called) });
             }
         }
     }
     result
 }
 
-/// Interrupts a call until it is over: a thread that was about to go to sleep would not notice a single time.
-unsafe extern "C-unwind" fn interrupt(caller: *mut c_void) -> *mut c_void {
+/// Interrupts a call until it is over: a thread that was about to go to sleep would not notice a single time. The thread's next call, which
+/// may be that of a cleanup handler, is left alone.
+unsafe extern "C-unwind" fn interrupt(called: *mut c_void) -> *mut c_void {
     cancel::disable();
-    // SAFETY: `pthread_cancel` gave the reference away.
-    let caller = unsafe { Arc::from_raw(caller.cast::<Caller>()) };
+    // SAFETY: `pthread_cancel` gave the box away.
+    let (call, caller) = *unsafe { Box::from_raw(called.cast::<(u64, Arc<Caller>)>()) };
     let mut pause = Duration::from_micros(100);
-    while caller.calling.load(Ordering::Acquire) {
-        // SAFETY: always succeeds.
-        let process = unsafe { libc::getpid() };
-        // SAFETY: takes numbers. If the thread has ended meanwhile nobody is hurt: without a pending cancellation the signal means nothing.
-        unsafe { libc::syscall(libc::SYS_tgkill, process, caller.number, SIGCANCEL) };
+    loop {
+        let now = caller.call.load(Ordering::Acquire);
+        if now & STATE == ALONE || now | STATE != call | STATE {
+            return std::ptr::null_mut();
+        }
+        if now & STATE == CALLS {
+            // SAFETY: always succeeds.
+            let process = unsafe { libc::getpid() };
+            // SAFETY: takes numbers. If the thread has ended meanwhile nobody is hurt: without a pending cancellation the signal means nothing.
+            unsafe { libc::syscall(libc::SYS_tgkill, process, caller.number, SIGCANCEL) };
+        }
         std::thread::sleep(pause);
         pause = (pause * 2).min(Duration::from_millis(100));
     }
-    std::ptr::null_mut()
 }
 
 /// The C library's own `pthread_cancel`.

@@ -27,6 +27,7 @@ pub(crate) unsafe extern "C-unwind" fn door_call(d: c_int, params: *mut DoorArg)
     asleep::begin();
     cancel::point();
     let state = cancel::disable();
+    asleep::looked(state.is_enabled());
     let result = caught(|| call(d, params));
     asleep::end();
     let Err(errno) = result else {

@@ -28,6 +28,12 @@ unsafe extern "C-unwind" {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct CancelState(c_int);
 
+impl CancelState {
+    pub(crate) fn is_enabled(self) -> bool {
+        self.0 == PTHREAD_CANCEL_ENABLE
+    }
+}
+
 /// The state of threads this library makes.
 pub(crate) const DISABLED: CancelState = CancelState(PTHREAD_CANCEL_DISABLE);
 
@@ -49,7 +55,7 @@ pub(crate) fn restore(state: CancelState) {
 
 /// Acts on a pending cancellation if the application allows it.
 pub(crate) fn act_on_pending(state: CancelState) {
-    if state.0 == PTHREAD_CANCEL_ENABLE {
+    if state.is_enabled() {
         crate::sanitizer::leaving_frames();
         restore(state);
         // SAFETY: unwinding from here is allowed, the callers are `C-unwind` frames that own nothing.

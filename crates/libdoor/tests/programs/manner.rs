@@ -138,6 +138,11 @@ fn a_tool_tells_what_is_a_door() {
 }
 
 #[test]
+fn a_call_with_cancellation_disabled_is_not_interrupted_by_one() {
+    answers("disabled.c", "answer\ncancelled then\n", None);
+}
+
+#[test]
 fn cleanup_handlers_run_when_a_client_gives_up_or_is_killed() {
     answers(
         "cleanup.c",
