@@ -193,7 +193,7 @@ pub(crate) fn unbind() -> Result<(), Errno> {
 struct Answered {
     /// Stack pointer of the [`serve`] frame the thread goes back to; NULL if it has none yet.
     save: *mut c_void,
-    /// The caller had given up.
+    /// The caller had given up, or seemed to.
     aborted: bool,
 }
 
@@ -268,7 +268,7 @@ fn answer(
     Ok(answered)
 }
 
-/// Sends the result. True if there was nobody to send it to.
+/// Sends the result. True if there was nobody to send it to, or this thread was cancelled for its caller.
 fn finish(
     invocation: &mut Claimed,
     data: *const u8,
@@ -278,7 +278,7 @@ fn finish(
 ) -> Result<bool, Errno> {
     if invocation.is_cancelled() {
         Outgoing::read(desc, n)?.release();
-        return Ok(invocation.finish(&[], &[]).is_err());
+        return Ok(invocation.finish(&[], &[]).is_err() || invocation.was_cancelled());
     }
     if invocation.is_unreferenced() && (size > 0 || n > 0) {
         return Err(Errno(libc::E2BIG));
@@ -309,7 +309,7 @@ fn finish(
     let mut release = || outgoing.release();
     let taken: Option<&mut dyn FnMut()> = outgoing.releases().then_some(&mut release);
     match invocation.finish_and(bytes, descriptors, taken) {
-        Ok(()) => Ok(false),
+        Ok(()) => Ok(invocation.was_cancelled()),
         Err(FinishError::NoCaller) => {
             outgoing.release();
             Ok(true)

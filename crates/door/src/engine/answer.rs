@@ -42,12 +42,10 @@ impl Origin {
         }
     }
 
-    /// From here on nobody may.
+    /// From here on nobody may. True if somebody has.
     #[inline]
-    pub(super) fn cannot_be_cancelled(&self, door: &DoorObject) {
-        if !door.attributes().contains(Attributes::NO_CANCEL) {
-            self.lease.state().running.end();
-        }
+    pub(super) fn cannot_be_cancelled(&self, door: &DoorObject) -> bool {
+        !door.attributes().contains(Attributes::NO_CANCEL) && self.lease.state().running.end()
     }
 
     /// Sends the descriptors of the answer ahead of it. Doors of this process travel as fresh exports.

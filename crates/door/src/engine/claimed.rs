@@ -33,6 +33,8 @@ pub struct Claimed {
     fds: Vec<OwnedFd>,
     depleted: bool,
     finished: bool,
+    /// Its thread was cancelled.
+    cancelled: bool,
     generation: u32,
 }
 
@@ -67,6 +69,7 @@ impl Claimed {
             fds: Vec::new(),
             depleted: false,
             finished: true,
+            cancelled: false,
             generation: fork::last_generation(),
         })
     }
@@ -78,6 +81,7 @@ impl Claimed {
         self.len = len;
         self.fds = fds;
         self.finished = false;
+        self.cancelled = false;
         self.generation = fork::last_generation();
     }
 
@@ -191,6 +195,13 @@ impl Claimed {
     #[must_use]
     pub fn is_finished(&self) -> bool {
         self.finished
+    }
+
+    /// True of an invocation that is finished if the [cancel hook](super::set_cancel_hook) was called for it. What the caller's words say
+    /// may be otherwise by now.
+    #[must_use]
+    pub fn was_cancelled(&self) -> bool {
+        self.cancelled
     }
 
     /// True if no other thread of the pool waits: the creation function is to be called, before the procedure.
@@ -359,7 +370,7 @@ impl Claimed {
             return Err(FinishError::NoCaller);
         };
         let door = &remembered.door;
-        origin.cannot_be_cancelled(door);
+        self.cancelled |= origin.cannot_be_cancelled(door);
         let made = origin.put(Status::Done, data, descriptors);
         let outcome = origin.offer(door.pool(), taken);
         if outcome == Outcome::TurnedDown {
@@ -427,7 +438,7 @@ impl Claimed {
     #[inline]
     fn complete(&mut self, status: Status, data: &[u8]) {
         if let Some(origin) = &self.origin {
-            origin.cannot_be_cancelled(self.door());
+            self.cancelled |= origin.cannot_be_cancelled(self.door());
             let made = origin.put(status, data, 0);
             self.end();
             self.count(status, data.len(), 0);

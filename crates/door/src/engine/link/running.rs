@@ -13,6 +13,8 @@ pub(crate) struct Running {
     token: AtomicU64,
     /// Somebody may be cancelling: the invocation must not end before it is done.
     cancelling: AtomicBool,
+    /// The thread was told.
+    cancelled: AtomicBool,
     turn: Mutex<()>,
 }
 
@@ -28,14 +30,15 @@ impl Running {
         barrier::light();
     }
 
-    /// In the same thread: from here on nobody cancels it for that request.
+    /// In the same thread: from here on nobody cancels it for that request. True if somebody has.
     #[inline]
-    pub(crate) fn end(&self) {
+    pub(crate) fn end(&self) -> bool {
         self.request.store(0, Ordering::Release);
         barrier::light();
         if self.cancelling.load(Ordering::Acquire) {
             drop(lock(&self.turn));
         }
+        self.cancelled.load(Ordering::Relaxed) && self.cancelled.swap(false, Ordering::Relaxed)
     }
 
     /// Calls `cancel` with the token of the thread that runs an invocation, if one does and `wanted` agrees to its request. The
@@ -47,6 +50,7 @@ impl Running {
         barrier::heavy();
         let request = self.request.load(Ordering::Acquire);
         if request & SOME != 0 && u32::try_from(request & !SOME).is_ok_and(wanted) {
+            self.cancelled.store(true, Ordering::Relaxed);
             cancel(self.token.load(Ordering::Relaxed));
         }
         self.cancelling.store(false, Ordering::Release);
@@ -102,7 +106,9 @@ mod tests {
         let mut cancelled = None;
         running.cancel(|seq| seq == 1, |token| cancelled = Some(token));
         assert_eq!(cancelled, Some(7));
-        running.end();
+        assert!(running.end(), "it was cancelled");
+        running.begin(7, 2);
+        assert!(!running.end(), "that was the one before");
         running.cancel(|_| true, |_| panic!("nothing runs any more"));
     }
 }
@@ -117,22 +123,30 @@ mod models {
         loom::model(|| {
             let running = Arc::new(Running::default());
             let begun = Arc::new(AtomicU64::new(0));
+            let mut told = 0;
             let other = {
                 let (running, begun) = (Arc::clone(&running), Arc::clone(&begun));
                 loom::thread::spawn(move || {
+                    let mut cancelled = 0;
                     running.cancel(
                         |_| true,
-                        |token| assert_eq!(begun.load(Ordering::Relaxed), token, "it ended meanwhile"),
+                        |token| {
+                            assert_eq!(begun.load(Ordering::Relaxed), token, "it ended meanwhile");
+                            cancelled = token;
+                        },
                     );
+                    cancelled
                 })
             };
             for number in [1, 2] {
                 begun.store(number.into(), Ordering::Relaxed);
                 running.begin(number.into(), number);
-                running.end();
+                if running.end() {
+                    told = u64::from(number);
+                }
                 begun.store(0, Ordering::Relaxed);
             }
-            other.join().unwrap();
+            assert_eq!(other.join().unwrap(), told, "who is cancelled learns of it");
         });
     }
 }
