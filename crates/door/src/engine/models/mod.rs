@@ -157,7 +157,7 @@ fn request(argument: &[u8], deadline: Option<Instant>) -> CallRequest<'_> {
 }
 
 /// The procedure: what comes goes back.
-fn echo(thread: &mut ServerThread, mut claimed: Claimed) {
+fn echo(thread: &mut ServerThread, mut claimed: Box<Claimed>) {
     let argument = claimed.argument().to_vec();
     if argument == [FIRST] {
         loom::explore();
@@ -175,7 +175,7 @@ fn with<T: 'static>(world: &Arc<World>, does: impl FnOnce(&World) -> T + Send + 
 
 impl Drop for World {
     fn drop(&mut self) {
-        // Pool and link hold each other until the client is gone.
+        // The pool holds the link until the client is gone.
         if !std::thread::panicking() {
             self.server.kill();
         }
