@@ -211,6 +211,10 @@ pub(crate) fn attach(door: BorrowedFd<'_>, path: &Path, options: AttachOptions) 
         _ => false,
     };
     if let Some(stat) = &covered {
+        if FileType::from_raw_mode(stat.st_mode) == FileType::Directory {
+            // Everything in it would be out of reach.
+            return Err(Errno::ISDIR.into());
+        }
         may_cover(&place, stat)?;
     }
     let (socket, own_name) = listen(&place)?;

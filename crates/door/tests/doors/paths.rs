@@ -42,6 +42,17 @@ fn a_path_that_was_not_there_is_gone_afterwards() {
 }
 
 #[test]
+fn a_folder_is_not_covered() {
+    let directory = tempfile::tempdir().unwrap();
+    let folder = directory.path().join("folder");
+    fs::create_dir(&folder).unwrap();
+    let refused = answering("x").attach(&folder).unwrap_err();
+    assert_eq!(refused.errno(), libc::EISDIR, "{refused}");
+    assert!(fs::metadata(&folder).unwrap().is_dir());
+    assert_eq!(fs::read_dir(directory.path()).unwrap().count(), 1);
+}
+
+#[test]
 fn dr_141_a_living_attachment_is_not_replaced() {
     let server = Server::start();
     let door = answering("other");

@@ -232,6 +232,8 @@ static void names_that_lead_nowhere(void) {
     file_in_folder("file");
     FAILS(fattach(door, in_folder("file/below")), ENOTDIR);
     FAILS(fdetach(in_folder("file/below")), ENOTDIR);
+    MUST(mkdir(in_folder("folder"), 0700));
+    FAILS(fattach(door, in_folder("folder")), EISDIR);
     MUST(symlink("missing", in_folder("dangling")));
     FAILS(fattach(door, in_folder("dangling")), ENOENT);
     FAILS(fattach(door, in_folder("loop")), ELOOP);
