@@ -64,9 +64,9 @@ pub(crate) fn run(options: &Options, json: bool) -> anyhow::Result<()> {
             output::print(format!("{}\n", to_json(&lines)))?;
         } else {
             let text = to_text(&lines);
-            // Home, each line up to its end, and what is left below.
+            // Home, each line up to its end, and what is left below; what does not fit into a line is cut off, so that none takes two.
             output::print(if redraw {
-                format!("\x1b[H{}\x1b[J", text.replace('\n', "\x1b[K\n"))
+                format!("\x1b[?7l\x1b[H{}\x1b[J\x1b[?7h", text.replace('\n', "\x1b[K\n"))
             } else {
                 text
             })?;
