@@ -51,6 +51,7 @@ const STATIC_LIBRARIES: &str = "-lpthread -lm -ldl -lrt -lutil";
 
 /// Builds and installs.
 pub(crate) fn run(place: &Place) -> Result<()> {
+    place.check()?;
     let built = build::workspace(Profile::Release)?;
     let files = place.install(&built)?;
     println!(
@@ -58,9 +59,16 @@ pub(crate) fn run(place: &Place) -> Result<()> {
         place.on_disk("").display()
     );
     if place.destdir.is_none() {
+        let libraries = place.prefix.join(&place.libdir);
+        let libraries = libraries.display();
         println!(
-            "programs find {SONAME} once `ldconfig` has run, if {} is a folder of the loader's",
-            place.prefix.join(&place.libdir).display()
+            "compile with `cc prog.c $(PKG_CONFIG_PATH={libraries}/pkgconfig pkg-config --cflags --libs door)`; \
+             the headers are in {}",
+            place.prefix.join("include/libdoor").display()
+        );
+        println!(
+            "programs find {SONAME} once `ldconfig` has run, if {libraries} is a folder of the loader's, \
+             or with LD_LIBRARY_PATH={libraries}"
         );
     }
     Ok(())
@@ -81,8 +89,8 @@ pub(crate) fn undo(place: &Place) -> Result<()> {
 }
 
 impl Place {
-    /// Puts the build in `built` in its places; returns the number of files.
-    fn install(&self, built: &Path) -> Result<usize> {
+    /// Refuses what no installation could use.
+    fn check(&self) -> Result<()> {
         ensure!(
             self.prefix.is_absolute(),
             "--prefix {}: give an absolute path",
@@ -93,6 +101,12 @@ impl Place {
             "--libdir {}: give a path below the prefix",
             self.libdir.display()
         );
+        Ok(())
+    }
+
+    /// Puts the build in `built` in its places; returns the number of files.
+    fn install(&self, built: &Path) -> Result<usize> {
+        self.check()?;
         let items = self.items(built)?;
         let before = self.manifest()?;
         let mut lines: BTreeSet<String> = before

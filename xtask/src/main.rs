@@ -24,7 +24,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 
 /// Tasks of this workspace. Each prepares what it needs: nothing has to be installed or built before.
 #[derive(Debug, Parser)]
-#[command(name = "cargo xtask")]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
 struct Arguments {
     #[command(subcommand)]
     task: Task,
