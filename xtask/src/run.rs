@@ -16,7 +16,6 @@ const UNIT_BYTES: u64 = 1 << 30;
 
 /// Builds, starts the pair, prints how to use it, and stays until Ctrl-C.
 pub(crate) fn run(dir: Option<PathBuf>, transport: TransportName) -> Result<()> {
-    let signals = Signals::hold().context("cannot hold signals")?;
     if let Err(error) = packages::ensure() {
         // The pair itself needs none of them; only the commands to try do.
         eprintln!("note: {error:#}");
@@ -29,6 +28,7 @@ pub(crate) fn run(dir: Option<PathBuf>, transport: TransportName) -> Result<()> 
     };
     std::fs::create_dir_all(&dir).with_context(|| format!("cannot make {}", dir.display()))?;
     let transport = relay::transport(transport, &dir)?;
+    let mut signals = Signals::hold().context("cannot hold signals")?;
     let mut pair = Pair::builder()
         .dir(&dir)
         .iscsi_ports(PORTS)
@@ -39,7 +39,7 @@ pub(crate) fn run(dir: Option<PathBuf>, transport: TransportName) -> Result<()> 
         None => pair.create_unit("disk0", UNIT_BYTES, 0)?,
     };
     print(&pair, &unit, &bin_dir);
-    signals.wait().context("cannot wait for Ctrl-C")?;
+    signals.wait();
     println!("\nending both nodes; state stays in {}", dir.display());
     pair.stop();
     Ok(())

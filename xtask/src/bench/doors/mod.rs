@@ -133,6 +133,10 @@ pub(crate) fn run(options: &Options) -> Result<()> {
                     mechanism.label
                 ));
                 let sample = bench.sample(row, mechanism);
+                if sample.is_err() {
+                    // Ctrl-C ends both sides as well, and that may be noticed first.
+                    std::thread::sleep(Duration::from_millis(100));
+                }
                 if INTERRUPTED.load(Ordering::Relaxed) {
                     break 'measuring;
                 }
@@ -169,11 +173,10 @@ fn processors() -> Result<Vec<usize>> {
 
 /// Ctrl-C: the measurement that runs is given up, what it started is killed, and temporary files go.
 fn end_on_signal() -> Result<()> {
-    let signals = Signals::hold().context("cannot hold signals")?;
+    let mut signals = Signals::hold().context("cannot hold signals")?;
     std::thread::spawn(move || {
-        if signals.wait().is_ok() {
-            INTERRUPTED.store(true, Ordering::Relaxed);
-        }
+        signals.wait();
+        INTERRUPTED.store(true, Ordering::Relaxed);
     });
     Ok(())
 }
