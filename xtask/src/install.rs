@@ -97,7 +97,7 @@ impl Place {
             self.prefix.display()
         );
         ensure!(
-            self.libdir.is_relative(),
+            lies_below(&self.libdir),
             "--libdir {}: give a path below the prefix",
             self.libdir.display()
         );
@@ -265,9 +265,7 @@ impl Place {
         // From the last line to the first: what lies in a folder comes after it.
         for line in lines.iter().rev() {
             ensure!(
-                Path::new(line)
-                    .components()
-                    .all(|part| matches!(part, std::path::Component::Normal(_))),
+                lies_below(Path::new(line)),
                 "{}: '{line}' is no path below the prefix; nothing more is removed",
                 self.on_disk(MANIFEST).display()
             );
@@ -285,6 +283,12 @@ impl Place {
         }
         Ok(())
     }
+}
+
+/// True of a path that cannot lead out of a folder it is appended to.
+fn lies_below(path: &Path) -> bool {
+    path.components()
+        .all(|part| matches!(part, std::path::Component::Normal(_)))
 }
 
 /// A path as a line of the manifest.

@@ -188,6 +188,19 @@ fn a_manifest_cannot_lead_out_of_the_prefix() {
 }
 
 #[test]
+fn a_folder_for_libraries_outside_the_prefix_is_refused_before_anything_is_installed() {
+    let outside = prefix();
+    let place = Place {
+        libdir: "../lib64".into(),
+        ..place(&outside.path().join("prefix"))
+    };
+    // What would be built is not looked for.
+    let error = place.install(Path::new("/nowhere")).unwrap_err();
+    assert!(error.to_string().contains("--libdir"), "{error}");
+    assert_eq!(listed(outside.path()), BTreeSet::new());
+}
+
+#[test]
 fn files_go_under_destdir_and_do_not_know_it() {
     let (stage, other) = (prefix(), prefix());
     let place = Place {
