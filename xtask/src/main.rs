@@ -70,7 +70,7 @@ enum Task {
         /// Seconds for each target.
         #[arg(long, default_value_t = 60)]
         seconds: u32,
-        /// Only this target.
+        /// Only this target: records, bound_name, status_file, words, client or server.
         target: Option<String>,
     },
     /// Writes the manual pages and shell completions of doorctl to docs.
