@@ -233,8 +233,11 @@ pub(crate) fn attach(door: BorrowedFd<'_>, path: &Path, options: AttachOptions) 
         file,
         spare: Mutex::new(None),
     };
-    server::server()?.add_listener(listener, &socket)?;
-    Ok(())
+    let listens = server::server().and_then(|server| server.add_listener(listener, &socket));
+    if listens.is_err() && !stale {
+        uninstall(&place, file, covered.is_some());
+    }
+    Ok(listens?)
 }
 
 /// Only the owner of a file may cover it, and only if it may be written. Root may do everything.
@@ -335,6 +338,21 @@ fn install(
         }
     }
     Ok(file)
+}
+
+/// Undoes [`install`] where nobody will listen: what was there comes back. In place of a dead door's socket there may be another.
+fn uninstall(place: &Place, file: (u64, u64), covers: bool) {
+    let is_ours = |stat: Stat| identity(&stat) == file;
+    if place
+        .stat(&place.name)
+        .is_ok_and(|stat| stat.is_some_and(is_ours))
+    {
+        let _ = if covers {
+            place.rename(&place.aside(), &place.name, RenameFlags::empty())
+        } else {
+            place.unlink(&place.name)
+        };
+    }
 }
 
 /// Detaches whatever door is attached to a path, of this process or another's. fdetach(3C).

@@ -222,3 +222,29 @@ fn a_covered_file_comes_back_though_its_path_was_removed_by_hand() {
     fs::remove_file(&path).unwrap();
     assert!(door::engine::detach(&path).is_err());
 }
+
+#[test]
+fn a_door_for_whose_path_there_is_no_descriptor_leaves_the_path_as_it_was() {
+    let directory = tempfile::tempdir().unwrap();
+    let (file, nothing) = (directory.path().join("file"), directory.path().join("nothing"));
+    fs::write(&file, "covered").unwrap();
+    assert!(crate::fork::in_child(|| {
+        let door = Door::builder().create(|_| Reply::empty()).unwrap();
+        // Their other ends fill the engine's table, and they themselves only the upper part of the application's.
+        let lent = || rustix::io::fcntl_dupfd_cloexec(door.lend().unwrap(), 300).unwrap();
+        let _lent: Vec<_> = (0..100).map(|_| lent()).collect();
+        let limits = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+        let few = rustix::process::Rlimit {
+            current: Some(60),
+            ..limits
+        };
+        rustix::process::setrlimit(rustix::process::Resource::Nofile, few).unwrap();
+        let refused = door.attach(&file).is_err() && door.attach(&nothing).is_err();
+        rustix::process::setrlimit(rustix::process::Resource::Nofile, limits).unwrap();
+        refused && door.attach(&nothing).is_ok()
+    }));
+    assert_eq!(fs::read_to_string(&file).unwrap(), "covered");
+    let names = |entry: std::io::Result<fs::DirEntry>| entry.unwrap().file_name();
+    let left: Vec<_> = fs::read_dir(directory.path()).unwrap().map(names).collect();
+    assert_eq!(left, ["file"]);
+}
