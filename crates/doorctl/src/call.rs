@@ -49,8 +49,8 @@ struct Argument {
     #[arg(long, value_name = "FILE")]
     file: Option<PathBuf>,
     /// The argument is these bytes in hexadecimal; blanks between them are skipped.
-    #[arg(long, value_name = "DIGITS")]
-    hex: Option<String>,
+    #[arg(long, value_name = "DIGITS", value_parser = hex::bytes)]
+    hex: Option<hex::Bytes>,
 }
 
 impl Argument {
@@ -58,8 +58,8 @@ impl Argument {
         if let Some(text) = &self.data {
             return Ok(text.clone().into_bytes());
         }
-        if let Some(digits) = &self.hex {
-            return hex::read(digits);
+        if let Some(hex::Bytes(bytes)) = &self.hex {
+            return Ok(bytes.clone());
         }
         match &self.file {
             Some(path) if path.as_os_str() != "-" => {

@@ -1,5 +1,6 @@
 //! `doorctl detach`: fdetach(1M)'s job.
 
+use std::io::ErrorKind;
 use std::path::Path;
 
 use anyhow::Context as _;
@@ -12,6 +13,9 @@ pub(crate) fn run(path: &Path) -> anyhow::Result<()> {
             AttachError::NotAttached => anyhow::anyhow!("no door is attached there"),
             AttachError::NotOwner => {
                 anyhow::anyhow!("only the owner of the file, or root, may detach a door")
+            }
+            AttachError::Os(error) if error.kind() == ErrorKind::NotFound => {
+                anyhow::anyhow!("nothing is there; 'doorctl ls' lists the doors of this machine")
             }
             error => error.into(),
         })

@@ -2,7 +2,16 @@
 
 use anyhow::bail;
 
-pub(crate) fn read(digits: &str) -> anyhow::Result<Vec<u8>> {
+/// Bytes that were given as digits.
+#[derive(Debug, Clone)]
+pub(crate) struct Bytes(pub(crate) Vec<u8>);
+
+/// What the command line is read with: wrong digits are wrong usage.
+pub(crate) fn bytes(digits: &str) -> anyhow::Result<Bytes> {
+    read(digits).map(Bytes)
+}
+
+fn read(digits: &str) -> anyhow::Result<Vec<u8>> {
     let mut nibbles = Vec::new();
     for digit in digits.chars().filter(|c| !c.is_whitespace()) {
         let Some(nibble) = digit.to_digit(16).and_then(|nibble| u8::try_from(nibble).ok()) else {

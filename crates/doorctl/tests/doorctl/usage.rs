@@ -45,6 +45,16 @@ fn the_door_of_a_dead_server_says_what_to_do_and_can_be_detached() {
     assert!(!std::fs::exists(&path).unwrap());
     let again = run(&["detach", &path]);
     assert_eq!(again.code, Some(1));
+    assert!(again.err.contains("doorctl ls"), "{}", again.err);
+}
+
+#[test]
+fn digits_that_are_none_are_wrong_usage() {
+    for digits in ["zz", "123"] {
+        let outcome = run(&["call", "/nowhere", "--hex", digits]);
+        assert_eq!(outcome.code, Some(2));
+        assert!(outcome.err.contains("hexadecimal digit"), "{}", outcome.err);
+    }
 }
 
 #[test]
