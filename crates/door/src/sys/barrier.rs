@@ -6,7 +6,6 @@
 
 use std::sync::atomic::{AtomicBool, compiler_fence};
 
-use rustix::io::Errno;
 use rustix::thread::{MembarrierCommand, MembarrierQuery, membarrier, membarrier_query};
 
 use crate::sync::atomic::{Ordering, fence};
@@ -43,10 +42,12 @@ pub fn light() {
 pub fn heavy() {
     fence(Ordering::SeqCst);
     // Also where nobody relies on it yet: a thread may learn at this moment that it can.
-    if membarrier(MembarrierCommand::PrivateExpedited) == Err(Errno::PERM) {
-        // A forked child, or nobody prepared.
-        register();
-        let _ = membarrier(MembarrierCommand::PrivateExpedited);
+    let expedited = || membarrier(MembarrierCommand::PrivateExpedited).is_ok();
+    // A forked child has to register anew, and so has who comes before anybody has prepared.
+    let had = expedited() || register() && expedited();
+    if !had && ONE_SIDED.load(Ordering::Acquire) {
+        // The kernel is short of memory for it. This takes milliseconds, and nothing else.
+        let _ = membarrier(MembarrierCommand::Global);
     }
     fence(Ordering::SeqCst);
 }
