@@ -183,7 +183,7 @@ impl Origin {
 /// For each descriptor that is a door of this process, held by its own descriptor: a fresh export of it.
 pub(crate) fn exports_of(descriptors: &[BorrowedFd<'_>]) -> io::Result<Vec<Option<OwnedFd>>> {
     let fresh = |fd: &BorrowedFd<'_>| match server::own_door(*fd) {
-        Some(export) if export.kind == Reference::Own => server::server()?
+        Some(export) if export.kind == Reference::Own => server::of_this_process()?
             .export(&export.door, Reference::Export)
             .map(Some),
         _ => Ok(None),

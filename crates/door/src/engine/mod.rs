@@ -176,7 +176,7 @@ pub fn create(spec: DoorSpec) -> io::Result<OwnedFd> {
 /// `EBADF` not a door, `EINVAL` not ours, `EMFILE`.
 pub fn lend(door: BorrowedFd<'_>) -> io::Result<OwnedFd> {
     let door = ours(door, libc::EINVAL)?;
-    server::server()?.export(&door, object::Reference::Export)
+    server::of_this_process()?.export(&door, object::Reference::Export)
 }
 
 /// Revokes the door of a private pool, if it still exists.
@@ -250,7 +250,7 @@ pub fn set_limits(
 /// # Errors
 /// Those of starting the engine.
 pub fn process_pool() -> io::Result<Arc<Pool>> {
-    Ok(Arc::clone(server::server()?.process_pool()))
+    Ok(Arc::clone(server::of_this_process()?.process_pool()))
 }
 
 /// The pool of a private door of this process.
@@ -270,7 +270,7 @@ pub fn pool_of(door: BorrowedFd<'_>) -> io::Result<Arc<Pool>> {
 /// # Errors
 /// Those of epoll_ctl(2).
 pub fn retire(pool: &Arc<Pool>) -> io::Result<()> {
-    server::server()?.retire(pool)
+    server::of_this_process()?.retire(pool)
 }
 
 /// True if valgrind runs this process, whatever its tool.

@@ -233,7 +233,7 @@ pub(crate) fn attach(door: BorrowedFd<'_>, path: &Path, options: AttachOptions) 
         file,
         spare: Mutex::new(None),
     };
-    let listens = server::server().and_then(|server| server.add_listener(listener, &socket));
+    let listens = server::of_this_process().and_then(|server| server.add_listener(listener, &socket));
     if listens.is_err() && !stale {
         uninstall(&place, file, covered.is_some());
     }
@@ -263,7 +263,7 @@ fn may_cover(place: &Place, stat: &Stat) -> Result<(), AttachError> {
 /// A socket that listens under a name of its own, which tells the server's id.
 fn listen(place: &Place) -> Result<(OwnedFd, OsString), AttachError> {
     static NUMBER: AtomicU64 = AtomicU64::new(0);
-    let id = server::server()?.id;
+    let id = server::of_this_process()?.id;
     let name = OsString::from(format!(
         ".door.{id:010x}.{}",
         NUMBER.fetch_add(1, Ordering::Relaxed)

@@ -88,7 +88,7 @@ pub(super) enum Promised {
 static SERVER: PerProcess<Mutex<Option<Arc<Server>>>> = PerProcess::new();
 
 /// The server half of this process, made at the first use.
-pub(crate) fn server() -> io::Result<Arc<Server>> {
+pub(crate) fn of_this_process() -> io::Result<Arc<Server>> {
     let mut slot = lock(SERVER.get_or_make(|| Mutex::new(None)));
     if let Some(server) = slot.as_ref() {
         return Ok(Arc::clone(server));
@@ -303,7 +303,7 @@ pub(crate) fn revoke_door_of(pool: &Pool) {
 }
 
 fn revoke_door(door: &Arc<DoorObject>) -> io::Result<()> {
-    let server = server()?;
+    let server = of_this_process()?;
     door.revoke();
     server.sweep();
     if door.attributes().contains(Attributes::PRIVATE) {
@@ -323,7 +323,7 @@ pub(crate) fn create(spec: super::DoorSpec) -> io::Result<OwnedFd> {
     {
         return Err(io::Error::from_raw_os_error(libc::EINVAL));
     }
-    let server = server()?;
+    let server = of_this_process()?;
     let private = spec.attributes.contains(Attributes::PRIVATE);
     let door = DoorObject::new(spec);
     if private {

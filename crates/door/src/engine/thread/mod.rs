@@ -77,7 +77,7 @@ impl ServerThread {
     /// # Errors
     /// Those of starting the engine, if no door was made before.
     pub fn new(token: u64) -> io::Result<Self> {
-        let server = server::server()?;
+        let server = server::of_this_process()?;
         probe::thread_create(token);
         Ok(Self::serving(Arc::clone(server.process_pool()), token))
     }
