@@ -58,7 +58,9 @@ fn no_row_of_the_specification_misuses_memory() {
     let program = compile("gcc", &options, &sources);
     let mut run = 0;
     // Row 70 cancels a thread of its own in a system call: of the frames that the C library unwinds then the sanitizer is not told, doors or not.
-    for row in (1..=175).filter(|row| *row != 70) {
+    // Rows 152 to 155 fork a process with threads, and the child goes on: the sanitizer's allocator does not survive that (a lock another
+    // thread held is held for ever).
+    for row in (1..=175).filter(|row| *row != 70 && !(152..=155).contains(row)) {
         let folder = folder();
         let mut command = Command::new(&program);
         command
@@ -69,14 +71,17 @@ fn no_row_of_the_specification_misuses_memory() {
             // Its process becomes another user's, and may not look at itself any more.
             command.env("ASAN_OPTIONS", "detect_leaks=0");
         }
-        let output = command.stdin(Stdio::null()).output().expect("the program starts");
-        match output.status.code() {
+        // To a file: whoever is left behind by a row that fails would keep a pipe open.
+        let said = folder.path().join("said");
+        let file = std::fs::File::create(&said).expect("the file can be made");
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(file);
+        let status = command.status().expect("the program starts");
+        match status.code() {
             Some(0) => run += 1,
             Some(2 | 77) => {} // no such row in C; it needs to be root
             _ => panic!(
-                "row {row}: {}\n{}",
-                output.status,
-                String::from_utf8_lossy(&output.stderr)
+                "row {row}: {status}\n{}",
+                std::fs::read_to_string(&said).unwrap_or_default()
             ),
         }
     }
