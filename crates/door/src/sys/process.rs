@@ -78,7 +78,7 @@ pub(crate) fn without_signals<T>(body: impl FnOnce() -> T) -> T {
 }
 
 /// Real and effective ids of a process.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Ids {
     pub(crate) pid: u32,
     pub(crate) uid: u32,

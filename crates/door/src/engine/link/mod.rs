@@ -273,15 +273,9 @@ mod tests {
         let (ours, theirs) = socket_pair().unwrap();
         let (channel, _) = socket_pair().unwrap();
         let channel = Arc::new(Channel::new(InternalFd::new(channel)));
-        let nobody = Ids {
-            pid: 0,
-            uid: 0,
-            gid: 0,
-            euid: 0,
-            egid: 0,
-        };
         let account = Arc::new(Account::default());
-        let (link, memory) = ServerLink::new(1, nobody, ours, &channel, Arc::clone(&account)).unwrap();
+        let (link, memory) =
+            ServerLink::new(1, Ids::default(), ours, &channel, Arc::clone(&account)).unwrap();
         drop(theirs);
         link.kill();
         let note = Note {

@@ -72,14 +72,7 @@ impl World {
         let (ours, theirs) = socket_pair().unwrap();
         let (channel, _) = socket_pair().unwrap();
         let channel = Arc::new(Channel::new(InternalFd::new(channel)));
-        let nobody = Ids {
-            pid: 0,
-            uid: 0,
-            gid: 0,
-            euid: 0,
-            egid: 0,
-        };
-        let (server, _) = ServerLink::new(1, nobody, theirs, &channel, Arc::default()).unwrap();
+        let (server, _) = ServerLink::new(1, Ids::default(), theirs, &channel, Arc::default()).unwrap();
         let export = Arc::new(Export::new(2, 0, &door, Reference::Own));
         let known = server.add_export(&export, 0).unwrap();
         name_all_words(&server.memory);

@@ -2,19 +2,23 @@
 
 use super::*;
 
+/// Two threads that take one invocation each, and keep it.
+fn keepers(world: &Arc<World>) -> [JoinHandle<(ServerThread, Box<Claimed>)>; 2] {
+    [(); 2].map(|()| {
+        with(world, |world| {
+            let mut thread = world.thread();
+            let claimed = thread.park().unwrap();
+            (thread, claimed)
+        })
+    })
+}
+
 /// Two calls that need a thread each: one bell may stand for both.
 #[test]
 fn calls_that_ring_at_once_find_a_thread_each() {
     check(2, || {
         let world = World::new(Attributes::empty());
-        let threads = [(); 2].map(|()| {
-            with(&world, |world| {
-                let mut thread = world.thread();
-                let claimed = thread.park().unwrap();
-                // It keeps what it has got.
-                (thread, claimed)
-            })
-        });
+        let threads = keepers(&world);
         loom::explore();
         world.post();
         world.post();
@@ -78,13 +82,7 @@ fn a_dozing_thread_is_called_back_to_the_bells() {
 fn work_that_is_queued_at_once_finds_a_thread_each() {
     check(2, || {
         let world = World::new(Attributes::empty());
-        let threads = [(); 2].map(|()| {
-            with(&world, |world| {
-                let mut thread = world.thread();
-                let claimed = thread.park().unwrap();
-                (thread, claimed)
-            })
-        });
+        let threads = keepers(&world);
         loom::explore();
         for _ in 0..2 {
             world.pool.push(Work::Unreferenced(Arc::clone(&world.door)));
