@@ -1,7 +1,7 @@
 //! Threads of doors: pools of their own, bounds, and that a pool is never left without a thread.
 
 use std::os::fd::{AsFd, AsRawFd};
-use std::sync::mpsc::channel;
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Barrier, Mutex};
 
 use door::{CallError, Door, DoorHandle, Reply, Threads};
@@ -33,19 +33,25 @@ fn a_private_door_is_served_by_its_own_threads_at_once() {
     );
 }
 
-#[test]
-fn a_fixed_pool_does_not_grow_and_later_callers_wait() {
+/// A door that tells of each call and then holds it, until it is told to let one go.
+fn holding(threads: Threads) -> (Door, Receiver<()>, Sender<()>) {
     let (entered, entries) = channel();
     let (leave, left) = channel::<()>();
     let left = Mutex::new(left);
     let door = Door::builder()
-        .threads(Threads::fixed(2).name("pool-fixed"))
+        .threads(threads)
         .create(move |_| {
             entered.send(()).unwrap();
             left.lock().unwrap().recv().unwrap();
             Reply::empty()
         })
         .unwrap();
+    (door, entries, leave)
+}
+
+#[test]
+fn a_fixed_pool_does_not_grow_and_later_callers_wait() {
+    let (door, entries, leave) = holding(Threads::fixed(2).name("pool-fixed"));
     let handle = Arc::new(door.handle().unwrap());
     let callers: Vec<_> = (0..3)
         .map(|_| {
@@ -250,17 +256,7 @@ pub(crate) fn bounded(directory: &std::path::Path) {
 
 #[test]
 fn a_caller_who_waits_for_a_private_pool_is_answered_though_its_process_lets_go_of_the_door() {
-    let (entered, entries) = channel();
-    let (leave, left) = channel::<()>();
-    let left = Mutex::new(left);
-    let door = Door::builder()
-        .threads(Threads::fixed(1).name("pool-left"))
-        .create(move |_| {
-            entered.send(()).unwrap();
-            left.lock().unwrap().recv().unwrap();
-            Reply::empty()
-        })
-        .unwrap();
+    let (door, entries, leave) = holding(Threads::fixed(1).name("pool-left"));
     let handle = Arc::new(door.handle().unwrap());
     let start = || {
         let (handle, (tell, number)) = (Arc::clone(&handle), channel());
