@@ -19,7 +19,7 @@
 //! The server never decides by these words alone: what is busy, finished or parked it keeps in private memory.
 
 use crate::sync::atomic::{AtomicU32, AtomicU64};
-use crate::sys::memory::Shared;
+use crate::sys::memory::{Area, Shared};
 
 /// Lanes of a link.
 pub(crate) const LANES: usize = if cfg!(loom) { 3 } else { 64 };
@@ -42,6 +42,7 @@ const HEADER_BYTES: usize = 4096;
 const LANE_BYTES: usize = 16 << 10;
 const PENDING: usize = 256;
 const ATTENDING: usize = 1024;
+/// Where the words of a lane end.
 const ARGUMENT: usize = 640;
 const RESULT: usize = 8192;
 const _: () = assert!(ARGUMENT + ARGUMENT_BYTES == RESULT && RESULT + RESULT_BYTES == LANE_BYTES);
@@ -81,26 +82,18 @@ pub(crate) fn pending(memory: &Shared, pool: usize) -> &AtomicU64 {
 pub(crate) struct Lane<'a> {
     memory: &'a Shared,
     index: usize,
+    words: Area<'a, ARGUMENT>,
 }
 
 impl<'a> Lane<'a> {
     #[inline]
     pub(crate) fn new(memory: &'a Shared, index: usize) -> Self {
+        let index = index % LANES;
         Self {
             memory,
-            index: index % LANES,
+            index,
+            words: memory.area(HEADER_BYTES + index * LANE_BYTES),
         }
-    }
-
-    #[inline]
-    fn word(self, offset: usize) -> &'a AtomicU32 {
-        self.memory.word(HEADER_BYTES + self.index * LANE_BYTES + offset)
-    }
-
-    #[inline]
-    fn double_word(self, offset: usize) -> &'a AtomicU64 {
-        self.memory
-            .double_word(HEADER_BYTES + self.index * LANE_BYTES + offset)
     }
 
     /// Pool + 1 of a server thread that keeps to this lane, and [`DOZES`]; a hint.
@@ -112,163 +105,163 @@ impl<'a> Lane<'a> {
     /// Number of the request posted last.
     #[inline]
     pub(crate) fn req(self) -> &'a AtomicU32 {
-        self.word(0)
+        self.words.word::<0>()
     }
 
     /// See [`NO_RESULTS`].
     #[inline]
     pub(crate) fn flags(self) -> &'a AtomicU32 {
-        self.word(4)
+        self.words.word::<4>()
     }
 
     /// Descriptors of the request.
     #[inline]
     pub(crate) fn request_descriptors(self) -> &'a AtomicU32 {
-        self.word(8)
+        self.words.word::<8>()
     }
 
     /// Processor of the client + 1; 0 if unknown.
     #[inline]
     pub(crate) fn client_cpu(self) -> &'a AtomicU32 {
-        self.word(12)
+        self.words.word::<12>()
     }
 
     /// Which door is meant.
     #[inline]
     pub(crate) fn handle(self) -> &'a AtomicU64 {
-        self.double_word(16)
+        self.words.double_word::<16>()
     }
 
     /// Bytes of the argument.
     #[inline]
     pub(crate) fn request_len(self) -> &'a AtomicU64 {
-        self.double_word(24)
+        self.words.double_word::<24>()
     }
 
     /// Number of the request answered last: the only sign of completion.
     #[inline]
     pub(crate) fn rep(self) -> &'a AtomicU32 {
-        self.word(128)
+        self.words.word::<128>()
     }
 
     /// A [`Status`](super::wire::Status).
     #[inline]
     pub(crate) fn status(self) -> &'a AtomicU32 {
-        self.word(132)
+        self.words.word::<132>()
     }
 
     /// Descriptors of the reply.
     #[inline]
     pub(crate) fn reply_descriptors(self) -> &'a AtomicU32 {
-        self.word(136)
+        self.words.word::<136>()
     }
 
     /// Processor of the server thread + 1; 0 if unknown.
     #[inline]
     pub(crate) fn server_cpu(self) -> &'a AtomicU32 {
-        self.word(140)
+        self.words.word::<140>()
     }
 
     /// Bytes of the reply.
     #[inline]
     pub(crate) fn reply_len(self) -> &'a AtomicU64 {
-        self.double_word(144)
+        self.words.double_word::<144>()
     }
 
     /// See [`PLACE_STREAM`].
     #[inline]
     pub(crate) fn place(self) -> &'a AtomicU32 {
-        self.word(152)
+        self.words.word::<152>()
     }
 
     /// Number of the request a thread has taken last.
     #[inline]
     pub(crate) fn acc(self) -> &'a AtomicU32 {
-        self.word(256)
+        self.words.word::<256>()
     }
 
     /// How much of the argument's stream was consumed: a [`Progress`].
     #[inline]
     pub(crate) fn rd(self) -> &'a AtomicU64 {
-        self.double_word(384)
+        self.words.double_word::<384>()
     }
 
     /// What a sleeping client sleeps on; changes whenever it is woken.
     #[inline]
     pub(crate) fn tick(self) -> &'a AtomicU32 {
-        self.word(392)
+        self.words.word::<392>()
     }
 
     /// Changes when there is a question for the client on the link's socket.
     #[inline]
     pub(crate) fn notice(self) -> &'a AtomicU32 {
-        self.word(396)
+        self.words.word::<396>()
     }
 
     /// See [`STARVES`] and [`PARKED`].
     #[inline]
     pub(crate) fn stalled(self) -> &'a AtomicU32 {
-        self.word(400)
+        self.words.word::<400>()
     }
 
     /// How much of the result's stream was supplied: a [`Progress`].
     #[inline]
     pub(crate) fn made(self) -> &'a AtomicU64 {
-        self.double_word(408)
+        self.words.double_word::<408>()
     }
 
     /// Number of the request the rest of whose result came as a sealed file over the link's socket.
     #[inline]
     pub(crate) fn spilled(self) -> &'a AtomicU32 {
-        self.word(416)
+        self.words.word::<416>()
     }
 
     /// How often descriptors have been offered to the client in answer to this request.
     #[inline]
     pub(crate) fn offer(self) -> &'a AtomicU32 {
-        self.word(420)
+        self.words.word::<420>()
     }
 
     /// What the server has made of an offer, if the client waits to hear that: a [`Verdict`].
     #[inline]
     pub(crate) fn settled(self) -> &'a AtomicU64 {
-        self.double_word(424)
+        self.words.double_word::<424>()
     }
 
     /// See [`SLEEPS`] and [`POLLS`].
     #[inline]
     pub(crate) fn sleep(self) -> &'a AtomicU32 {
-        self.word(512)
+        self.words.word::<512>()
     }
 
     /// Number of the request the client gave up.
     #[inline]
     pub(crate) fn cancel(self) -> &'a AtomicU32 {
-        self.word(516)
+        self.words.word::<516>()
     }
 
     /// How much of the argument's stream was supplied: a [`Progress`].
     #[inline]
     pub(crate) fn wr(self) -> &'a AtomicU64 {
-        self.double_word(520)
+        self.words.double_word::<520>()
     }
 
     /// What a starving or dozing server thread sleeps on.
     #[inline]
     pub(crate) fn feed(self) -> &'a AtomicU32 {
-        self.word(528)
+        self.words.word::<528>()
     }
 
     /// How much of the result's stream was consumed: a [`Progress`].
     #[inline]
     pub(crate) fn eaten(self) -> &'a AtomicU64 {
-        self.double_word(536)
+        self.words.double_word::<536>()
     }
 
     /// Whether the client has the descriptors that were offered: a [`Verdict`].
     #[inline]
     pub(crate) fn verdict(self) -> &'a AtomicU64 {
-        self.double_word(544)
+        self.words.double_word::<544>()
     }
 
     /// The link's memory and the place in it where an argument of `len` bytes lies, if it does not stream.

@@ -14,7 +14,7 @@ use std::ptr::NonNull;
 #[cfg(not(loom))]
 use super::fork;
 #[cfg(loom)]
-pub(crate) use super::model::Shared;
+pub(crate) use super::model::{Area, Shared};
 #[cfg(not(loom))]
 use crate::sync::atomic::{AtomicU32, AtomicU64};
 
@@ -221,6 +221,16 @@ impl Shared {
         unsafe { AtomicU64::from_ptr(self.at(offset, 8).cast()) }
     }
 
+    /// The `LEN` bytes from `offset` on, for their words.
+    #[inline]
+    pub(crate) fn area<const LEN: usize>(&self, offset: usize) -> Area<'_, LEN> {
+        assert!(offset.is_multiple_of(8));
+        Area {
+            start: self.at(offset, LEN),
+            memory: PhantomData,
+        }
+    }
+
     /// Copies out of shared memory: each byte is fetched once.
     #[inline]
     pub(crate) fn read(&self, offset: usize, to: &mut [MaybeUninit<u8>]) {
@@ -235,6 +245,37 @@ impl Shared {
         let to = self.at(offset, from.len);
         // SAFETY: `Source` vouches for the readable range; link memory is never handed out as a `Source`.
         unsafe { opaque_copy(to, from.start, from.len) };
+    }
+}
+
+/// A part of shared memory whose words are at places known to the compiler, which checks that they are inside.
+#[cfg(not(loom))]
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Area<'a, const LEN: usize> {
+    start: *mut u8,
+    memory: PhantomData<&'a Shared>,
+}
+
+#[cfg(not(loom))]
+impl<'a, const LEN: usize> Area<'a, LEN> {
+    /// The 32-bit word at `AT`.
+    #[inline]
+    pub(crate) fn word<const AT: usize>(self) -> &'a AtomicU32 {
+        const { assert!(AT.is_multiple_of(4) && AT + 4 <= LEN) };
+        // SAFETY: inside the area, as checked.
+        let word = unsafe { self.start.add(AT) };
+        // SAFETY: aligned as the area is, alive as long as the memory, and only accessed atomically by us.
+        unsafe { AtomicU32::from_ptr(word.cast()) }
+    }
+
+    /// The 64-bit word at `AT`.
+    #[inline]
+    pub(crate) fn double_word<const AT: usize>(self) -> &'a AtomicU64 {
+        const { assert!(AT.is_multiple_of(8) && AT + 8 <= LEN) };
+        // SAFETY: inside the area, as checked.
+        let word = unsafe { self.start.add(AT) };
+        // SAFETY: as in `word`.
+        unsafe { AtomicU64::from_ptr(word.cast()) }
     }
 }
 

@@ -126,6 +126,10 @@ impl Shared {
         self.0[offset / 4].get_or_init(|| Box::new(make()))
     }
 
+    pub(crate) fn area<const LEN: usize>(&self, offset: usize) -> Area<'_, LEN> {
+        Area { memory: self, offset }
+    }
+
     pub(crate) fn word(&self, offset: usize) -> &AtomicU32 {
         match self.place(offset, || Place::Word(AtomicU32::new(0))) {
             Place::Word(word) => word,
@@ -161,5 +165,22 @@ impl Shared {
             // SAFETY: loom has made sure that nobody else touches them now.
             unsafe { (*bytes) = from.to_vec() };
         });
+    }
+}
+
+/// Part of the memory of a link.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Area<'a, const LEN: usize> {
+    memory: &'a Shared,
+    offset: usize,
+}
+
+impl<'a, const LEN: usize> Area<'a, LEN> {
+    pub(crate) fn word<const AT: usize>(self) -> &'a AtomicU32 {
+        self.memory.word(self.offset + AT)
+    }
+
+    pub(crate) fn double_word<const AT: usize>(self) -> &'a AtomicU64 {
+        self.memory.double_word(self.offset + AT)
     }
 }
