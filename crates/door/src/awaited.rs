@@ -8,7 +8,7 @@ use std::sync::{Arc, OnceLock};
 use tokio::sync::oneshot;
 
 use crate::call::{Answer, Call, FailedCall};
-use crate::engine::{self, Abort, Attempt, CallFailure, CallRequest, Target, Unanswered};
+use crate::engine::{self, Abort, Attempt, CallFailure, Target, Unanswered};
 use crate::error::CallError;
 use crate::handle::DoorHandle;
 use crate::waiters;
@@ -101,14 +101,14 @@ impl DoorHandle {
             }
             Attempt::Over(outcome) => {
                 self.awaited.hit();
-                Attempted::Over(outcome.map(|reply| Answer::new(sink, reply.descriptors)))
+                Attempted::Over(outcome.map(|_| sink.into()))
             }
         }
     }
 }
 
 enum Attempted {
-    Over(Result<Answer, CallFailure>),
+    Over(Result<Answer, Box<CallFailure>>),
     Unanswered(Unanswered),
     Untried,
 }
@@ -196,10 +196,8 @@ impl Errand {
         let mut sink = call.sink(None);
         let outcome = {
             let descriptors = call.borrowed();
-            let request = CallRequest {
-                abort: Some(&abort),
-                ..call.request(&descriptors)
-            };
+            let mut request = call.request(&descriptors);
+            request.patience.abort = Some(&abort);
             match unanswered {
                 None => engine::call_target(fd.as_fd(), &target, &request, &mut sink),
                 Some(unanswered) => {
@@ -208,9 +206,9 @@ impl Errand {
             }
         };
         let outcome = match outcome {
-            Ok(reply) => {
+            Ok(_) => {
                 drop(call);
-                Ok(Answer::new(sink, reply.descriptors))
+                Ok(sink.into())
             }
             Err(failure) => Err(call.failed(failure)),
         };

@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use crate::descriptor::ReceivedDescriptor;
-use crate::engine::{CallRequest, ReplySink, VecSink};
+use crate::engine::{CallFailure, CallRequest, Patience, ReplySink, VecSink};
 use crate::error::CallError;
 use crate::small::{SMALL_BYTES, SmallBytes};
 
@@ -129,10 +129,12 @@ impl<'a> Call<'a> {
         CallRequest {
             data: (*self.argument).into(),
             descriptors,
-            deadline: self.deadline,
-            interruptible: self.interruptible,
+            patience: Patience {
+                deadline: self.deadline,
+                interruptible: self.interruptible,
+                abort: None,
+            },
             results: self.wants_reply,
-            abort: None,
         }
     }
 
@@ -180,14 +182,14 @@ impl<'a> Call<'a> {
             Some(libc::EMFILE) => CallError::OutOfDescriptors,
             _ => CallError::Os(error),
         };
-        self.failed(crate::engine::CallFailure {
+        self.failed(Box::new(CallFailure {
             error,
             consumed: false,
-        })
+        }))
     }
 
     /// The call has failed.
-    pub(crate) fn failed(self, failure: crate::engine::CallFailure) -> FailedCall {
+    pub(crate) fn failed(self, failure: Box<CallFailure>) -> FailedCall {
         let given = |passed| match passed {
             Passed::Given(fd) => Some(fd),
             _ => None,
@@ -255,18 +257,21 @@ enum Data {
     Large(Vec<u8>),
 }
 
-impl Answer {
-    pub(crate) fn new(sink: AnswerSink, descriptors: Vec<OwnedFd>) -> Self {
+impl From<AnswerSink> for Answer {
+    fn from(sink: AnswerSink) -> Self {
+        let (data, descriptors) = sink.large.into_parts();
         Self {
             data: if sink.is_small {
                 Data::Small(sink.small)
             } else {
-                Data::Large(sink.large.into_inner())
+                Data::Large(data)
             },
             descriptors: ReceivedDescriptor::all(descriptors),
         }
     }
+}
 
+impl Answer {
     /// The bytes.
     #[must_use]
     pub fn data(&self) -> &[u8] {
@@ -303,15 +308,10 @@ impl Answer {
 pub(crate) struct AnswerSink {
     small: SmallBytes,
     is_small: bool,
+    /// Descriptors are here in either case.
     large: VecSink,
     always_large: bool,
     max: usize,
-}
-
-impl AnswerSink {
-    pub(crate) fn into_vec(self) -> Vec<u8> {
-        self.large.into_inner()
-    }
 }
 
 impl ReplySink for AnswerSink {
@@ -327,16 +327,17 @@ impl ReplySink for AnswerSink {
         }
     }
 
-    fn placed(&mut self, data: usize) {
+    fn placed(&mut self, data: usize, descriptors: Vec<OwnedFd>) {
         if self.is_small {
             self.small.set_len(data);
+            self.large.placed(0, descriptors);
         } else {
-            self.large.placed(data);
+            self.large.placed(data, descriptors);
         }
     }
 }
 
-/// Takes a reply into a buffer of the caller, or not at all.
+/// Takes the bytes of a reply into a buffer of the caller, or not at all.
 pub(crate) struct SliceSink<'a>(pub(crate) &'a mut [u8]);
 
 impl ReplySink for SliceSink<'_> {
@@ -347,5 +348,5 @@ impl ReplySink for SliceSink<'_> {
         Ok(crate::sys::memory::as_uninit(self.0))
     }
 
-    fn placed(&mut self, _data: usize) {}
+    fn placed(&mut self, _data: usize, _descriptors: Vec<OwnedFd>) {}
 }

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use crate::call::{Answer, Call, FailedCall, SliceSink};
 use crate::descriptor::ReceivedDescriptor;
-use crate::engine::{self, CallFailure, CallReply, DeadDoor, ReplySink, Target};
+use crate::engine::{self, DeadDoor, ReplySink, Target};
 use crate::error::{CallError, NotADoor};
 use crate::info::DoorInfo;
 use crate::statistics::Statistics;
@@ -85,7 +85,7 @@ impl DoorHandle {
         let call = Call::new(argument);
         let mut sink = call.sink(None);
         match engine::call_target(self.fd.as_fd(), &self.target, &call.request(&[]), &mut sink) {
-            Ok(reply) => Ok(Answer::new(sink, reply.descriptors)),
+            Ok(_) => Ok(sink.into()),
             Err(failure) => Err(failure.error),
         }
     }
@@ -97,7 +97,7 @@ impl DoorHandle {
     pub fn call_with(&self, call: Call<'_>) -> Result<Answer, FailedCall> {
         let mut sink = call.sink(None);
         match self.run(&call, &mut sink) {
-            Ok(reply) => Ok(Answer::new(sink, reply.descriptors)),
+            Ok(_) => Ok(sink.into()),
             Err(failure) => Err(call.failed(failure)),
         }
     }
@@ -110,7 +110,7 @@ impl DoorHandle {
     pub fn call_into<'a>(&self, call: impl Into<Call<'a>>, buffer: &mut [u8]) -> Result<usize, FailedCall> {
         let call = call.into();
         match self.run(&call, &mut SliceSink(buffer)) {
-            Ok(reply) => Ok(reply.data_len),
+            Ok(bytes) => Ok(bytes),
             Err(failure) => Err(call.failed(failure)),
         }
     }
@@ -128,9 +128,11 @@ impl DoorHandle {
         let call = call.into();
         let mut sink = call.sink(Some(std::mem::take(memory)));
         let outcome = self.run(&call, &mut sink);
-        *memory = sink.into_vec();
+        let answer: Answer = sink.into();
+        let descriptors;
+        (*memory, descriptors) = answer.into_parts();
         match outcome {
-            Ok(reply) => Ok(ReceivedDescriptor::all(reply.descriptors)),
+            Ok(_) => Ok(descriptors),
             Err(failure) => {
                 memory.clear();
                 Err(call.failed(failure))
@@ -138,7 +140,7 @@ impl DoorHandle {
         }
     }
 
-    fn run(&self, call: &Call<'_>, sink: &mut dyn ReplySink) -> Result<CallReply, CallFailure> {
+    fn run(&self, call: &Call<'_>, sink: &mut dyn ReplySink) -> engine::Outcome {
         engine::call_target(
             self.fd.as_fd(),
             &self.target,

@@ -1,12 +1,12 @@
 //! `door_call`. door_call(3C).
 #![allow(unsafe_code)]
 
-use std::ffi::{c_int, c_uint, c_void};
+use std::ffi::{c_int, c_void};
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
 use engine::engine as doors;
-use engine::engine::{Attributes, CallError, CallReply, CallRequest, ReplySink, Source};
+use engine::engine::{Attributes, CallError, CallRequest, Outcome, Patience, ReplySink, Source};
 
 use crate::asleep;
 use crate::cancel;
@@ -43,59 +43,92 @@ pub(crate) unsafe extern "C-unwind" fn door_call(d: c_int, params: *mut DoorArg)
 }
 
 fn call(d: c_int, params: *mut DoorArg) -> Result<(), Errno> {
-    let given = match params.is_null() {
-        true => None,
-        false if !memory::writable(params.cast_const().cast(), size_of::<DoorArg>()) => {
-            return Err(Errno(libc::EFAULT));
-        }
-        // SAFETY: found to be there; it need not be aligned.
-        false => Some(unsafe { params.read_unaligned() }),
-    };
-    let door = descriptor::borrow(d)?;
-    let Some(given) = given else {
-        return exchange(
-            door,
-            None,
-            &[],
-            &Outgoing::default(),
-            &mut Results::into(&DoorArg::EMPTY),
-        )
-        .map(|_| ());
-    };
-    let outgoing = match read_request(&given) {
-        Ok(outgoing) => outgoing,
-        // What the door itself refuses comes first, doors.md §3.4.1.
-        Err(errno) => return Err(refusal(door, given.data_size, given.desc_num).unwrap_or(errno)),
-    };
-    if !outgoing.is_sound() {
-        return Err(refusal(door, given.data_size, given.desc_num).unwrap_or_else(|| outgoing.spoil()));
+    if params.is_null() {
+        let door = descriptor::borrow(d)?;
+        let outcome = exchange(door, None, &[], &mut Results::into(&DoorArg::EMPTY));
+        return outcome.map(drop).map_err(|failure| of_call(&failure.error));
     }
-    let borrowed;
-    let descriptors: &[BorrowedFd<'_>] = if outgoing.len() == 0 {
-        &[]
-    } else {
-        borrowed = outgoing.borrowed();
-        &borrowed
-    };
+    if !memory::writable(params.cast_const().cast(), size_of::<DoorArg>()) {
+        return Err(Errno(libc::EFAULT));
+    }
+    // SAFETY: found to be there.
+    let given = unsafe { Anywhere::read(params) };
+    let door = descriptor::borrow(d)?;
     let mut results = Results::into(&given);
-    let reply = exchange(door, Some(&given), descriptors, &outgoing, &mut results)?;
-    results.deliver(params, reply);
+    let bytes = if given.desc_num > 0 {
+        pass(door, &given, &mut results)?
+    } else if is_argument_readable(&given) {
+        let outcome = exchange(door, Some(&given), &[], &mut results);
+        outcome.map_err(|failure| of_call(&failure.error))?
+    } else {
+        return Err(refusal(door, &given).unwrap_or(Errno(libc::EFAULT)));
+    };
+    results.deliver(params, bytes);
     Ok(())
 }
 
+/// Calls with descriptors, and closes those that are to be released if the server has taken them.
+#[cold]
+fn pass(door: BorrowedFd<'_>, given: &DoorArg, results: &mut Results) -> Result<usize, Errno> {
+    let outgoing = match read_descriptors(given) {
+        Ok(outgoing) => outgoing,
+        // What the door itself refuses comes first, doors.md §3.4.1.
+        Err(errno) => return Err(refusal(door, given).unwrap_or(errno)),
+    };
+    if !outgoing.is_sound() {
+        return Err(refusal(door, given).unwrap_or_else(|| outgoing.spoil()));
+    }
+    let outcome = exchange(door, Some(given), &outgoing.borrowed(), results);
+    if outcome.as_ref().err().is_none_or(|failure| failure.consumed) {
+        outgoing.release();
+    }
+    outcome.map_err(|failure| of_call(&failure.error))
+}
+
+/// The application need not align its structure.
+#[repr(C, packed)]
+struct Anywhere(DoorArg);
+
+impl Anywhere {
+    /// Reads each member by itself. They have just been written so, and the processor would wait for several of them to reach memory before
+    /// it could fetch them as one.
+    ///
+    /// # Safety
+    /// It is there.
+    #[inline]
+    unsafe fn read(params: *const DoorArg) -> DoorArg {
+        // SAFETY: as the caller vouches.
+        let params = unsafe { &*params.cast::<Self>() };
+        DoorArg {
+            data_ptr: params.0.data_ptr,
+            data_size: params.0.data_size,
+            desc_ptr: params.0.desc_ptr,
+            desc_num: params.0.desc_num,
+            rbuf: params.0.rbuf,
+            rsize: params.0.rsize,
+        }
+    }
+}
+
+fn is_argument_readable(given: &DoorArg) -> bool {
+    given.data_size == 0 || memory::readable(given.data_ptr.cast_const().cast(), given.data_size)
+}
+
 /// Makes sure that what is to be sent is there.
-fn read_request(given: &DoorArg) -> Result<Outgoing, Errno> {
+fn read_descriptors(given: &DoorArg) -> Result<Outgoing, Errno> {
     if given.desc_num as usize > crate::types::DESCRIPTORS_MAX {
         return Err(Errno(libc::E2BIG));
     }
-    if given.data_size > 0 && !memory::readable(given.data_ptr.cast_const().cast(), given.data_size) {
+    if !is_argument_readable(given) {
         return Err(Errno(libc::EFAULT));
     }
     Outgoing::read(given.desc_ptr, given.desc_num)
 }
 
 /// Why the door would refuse the request whatever is in it: steps 2 to 6 of doors.md §3.4.1.
-fn refusal(door: BorrowedFd<'_>, size: usize, descriptors: c_uint) -> Option<Errno> {
+#[cold]
+fn refusal(door: BorrowedFd<'_>, given: &DoorArg) -> Option<Errno> {
+    let (size, descriptors) = (given.data_size, given.desc_num);
     let info = match doors::info(door) {
         Ok(info) => info,
         Err(error) => return Some(error.into()),
@@ -119,37 +152,25 @@ fn exchange(
     door: BorrowedFd<'_>,
     given: Option<&DoorArg>,
     descriptors: &[BorrowedFd<'_>],
-    outgoing: &Outgoing,
     results: &mut Results,
-) -> Result<CallReply, Errno> {
-    let arg = given.unwrap_or(&DoorArg::EMPTY);
-    let data = if arg.data_size == 0 {
-        Source::from(&[][..])
-    } else {
+) -> Outcome {
+    let data = match given {
         // SAFETY: found readable; by contract nobody changes it during the call. It may be the reply buffer too.
-        unsafe { Source::from_raw(arg.data_ptr.cast_const().cast(), arg.data_size) }
+        Some(given) => unsafe { Source::from_raw(given.data_ptr.cast_const().cast(), given.data_size) },
+        None => Source::from(&[][..]),
     };
     let request = CallRequest {
         data,
         descriptors,
-        deadline: None,
-        interruptible: true,
+        patience: Patience {
+            deadline: None,
+            interruptible: true,
+            abort: None,
+        },
         results: given.is_some(),
-        abort: None,
     };
     crate::interpose::called(door.as_raw_fd());
-    match doors::call(door, &request, results) {
-        Ok(reply) => {
-            outgoing.release();
-            Ok(reply)
-        }
-        Err(failure) => {
-            if failure.consumed {
-                outgoing.release();
-            }
-            Err(of_call(&failure.error))
-        }
-    }
+    doors::call(door, &request, results)
 }
 
 /// Where the result goes: the caller's `rbuf`, or a new mapping if that is too small.
@@ -160,6 +181,7 @@ struct Results {
     /// Entries there is room for.
     room: usize,
     mapping: Option<Mapping>,
+    descriptors: Vec<OwnedFd>,
 }
 
 /// Offset of the descriptors behind `data` bytes.
@@ -186,7 +208,9 @@ impl ReplySink for Results {
         Ok(unsafe { std::slice::from_raw_parts_mut(self.at.cast(), data) })
     }
 
-    fn placed(&mut self, _data: usize) {}
+    fn placed(&mut self, _data: usize, descriptors: Vec<OwnedFd>) {
+        self.descriptors = descriptors;
+    }
 }
 
 impl Results {
@@ -197,29 +221,24 @@ impl Results {
             at: std::ptr::null_mut(),
             room: 0,
             mapping: None,
+            descriptors: Vec::new(),
         }
     }
 
     /// Puts the descriptors behind the data and says in `params` where everything is, doors.md §3.4.3. Only what changes is written,
     /// each by itself: whoever reads it next reads it so.
-    fn deliver(self, params: *mut DoorArg, reply: CallReply) {
-        /// The application need not align its structure.
-        #[repr(C, packed)]
-        struct Anywhere(DoorArg);
+    fn deliver(self, params: *mut DoorArg, bytes: usize) {
         // SAFETY: found writable before the call.
         let params = unsafe { &mut *params.cast::<Anywhere>() };
-        params.0.data_size = reply.data_len;
+        params.0.data_size = bytes;
         params.0.desc_num = 0;
-        if reply.data_len > 0 {
+        if bytes > 0 {
             params.0.data_ptr = self.at.cast();
         }
-        if !reply.descriptors.is_empty() {
-            let list: *mut DoorDesc = self
-                .at
-                .wrapping_byte_add(descriptor_offset(reply.data_len))
-                .cast();
+        if !self.descriptors.is_empty() {
+            let list: *mut DoorDesc = self.at.wrapping_byte_add(descriptor_offset(bytes)).cast();
             params.0.desc_ptr = list;
-            for (i, fd) in reply.descriptors.into_iter().take(self.room).enumerate() {
+            for (i, fd) in self.descriptors.into_iter().take(self.room).enumerate() {
                 let entry = list.wrapping_add(i);
                 // SAFETY: `place` made room for all of them; the place need not be aligned.
                 unsafe { entry.write_unaligned(descriptor::hand_over(fd)) };

@@ -81,11 +81,6 @@ impl Outgoing {
     pub(crate) fn releases(&self) -> bool {
         self.entries.iter().any(is_released)
     }
-
-    /// Number of descriptors.
-    pub(crate) fn len(&self) -> usize {
-        self.entries.len()
-    }
 }
 
 /// True if the number is an open descriptor.

@@ -24,13 +24,20 @@ const PROBE_STEP: usize = 4096;
 const MANY: usize = 8 * PROBE_STEP;
 
 /// True if all of `start..start + len` can be read.
+#[inline]
 pub(crate) fn readable(start: *const c_void, len: usize) -> bool {
-    is_known(start.addr(), len, false) || is_found(start.addr(), len, false)
+    is_on_stack(start.addr(), len) || is_elsewhere(start.addr(), len, false)
 }
 
 /// True if all of `start..start + len` can be written. What is there stays as it is.
+#[inline]
 pub(crate) fn writable(start: *const c_void, len: usize) -> bool {
-    is_known(start.addr(), len, true) || is_found(start.addr(), len, true)
+    is_on_stack(start.addr(), len) || is_elsewhere(start.addr(), len, true)
+}
+
+#[inline(never)]
+fn is_elsewhere(start: usize, len: usize, write: bool) -> bool {
+    is_known(start, len, write) || is_found(start, len, write)
 }
 
 fn is_found(start: usize, len: usize, write: bool) -> bool {
@@ -119,9 +126,6 @@ fn is_known(start: usize, len: usize, write: bool) -> bool {
         return false;
     };
     let within = |range: &Range<usize>| range.start <= start && end <= range.end && start != 0;
-    if within(&stack()) {
-        return true;
-    }
     let program = PROGRAM.get_or_init(Program::look);
     if within(if write { &program.data } else { &program.image }) {
         return true;
@@ -131,23 +135,29 @@ fn is_known(start: usize, len: usize, write: bool) -> bool {
     within(&(program.heap_start..program_break))
 }
 
-/// The live part of this thread's stack: from here to its end.
-fn stack() -> Range<usize> {
-    thread_local! {
-        static BOUNDS: Cell<(usize, usize)> = const { Cell::new((0, 0)) };
-    }
+/// True if it is in the live part of this thread's stack: from here to its end. Not if this is elsewhere: on an alternate signal stack,
+/// in a coroutine.
+#[inline]
+fn is_on_stack(start: usize, len: usize) -> bool {
     let marker = 0_u8;
     let here = (&raw const marker).addr();
-    let (mut lowest, mut end) = BOUNDS.get();
+    let (mut lowest, mut end) = STACK.get();
     if end == 0 {
-        (lowest, end) = stack_bounds().unwrap_or((1, 1));
-        BOUNDS.set((lowest, end));
+        (lowest, end) = find_stack();
     }
-    if (lowest..end).contains(&here) {
-        here..end
-    } else {
-        0..0
-    } // elsewhere: an alternate signal stack, a coroutine
+    lowest <= here && here <= start && start <= end && len <= end - start
+}
+
+thread_local! {
+    /// Lowest address and end of this thread's stack; 0 before anybody asked.
+    static STACK: Cell<(usize, usize)> = const { Cell::new((0, 0)) };
+}
+
+#[cold]
+fn find_stack() -> (usize, usize) {
+    let bounds = stack_bounds().unwrap_or((1, 1));
+    STACK.set(bounds);
+    bounds
 }
 
 fn stack_bounds() -> Option<(usize, usize)> {

@@ -4,11 +4,11 @@ use std::os::fd::BorrowedFd;
 use std::time::Instant;
 
 use super::call::{
-    CallFailure, CallReply, CallRequest, Posted, ReplySink, Trouble, call_server, conclude, post, told,
+    CallFailure, CallRequest, Outcome, Posted, ReplySink, Trouble, call_server, conclude, post, told,
 };
 use super::client::{self, Target};
 use super::layout::ARGUMENT_BYTES;
-use super::wait::Ended;
+use super::wait::{Ended, Patience};
 use crate::error::CallError;
 use crate::sys::probe;
 
@@ -16,7 +16,7 @@ use crate::sys::probe;
 #[derive(Debug)]
 pub enum Attempt {
     /// The call is over.
-    Over(Result<CallReply, CallFailure>),
+    Over(Outcome),
     /// The request has been sent: [`resume_target`] waits for its answer.
     Unanswered(Unanswered),
     /// Nothing has been done.
@@ -47,11 +47,14 @@ pub fn attempt_target(target: &Target, request: &CallRequest<'_>, sink: &mut dyn
     }
     // Whatever the words of the answer say by now, nothing is waited for.
     let hurried = CallRequest {
-        deadline: Some(Instant::now()),
+        patience: Patience {
+            deadline: Some(Instant::now()),
+            ..request.patience
+        },
         ..*request
     };
     let outcome = match conclude(posted, target, &hurried, sink) {
-        Ok(reply) => Ok(reply),
+        Ok(bytes) => Ok(bytes),
         Err(Trouble::Failed(failure)) => Err(failure),
         // Nothing ran: it can be made again from the beginning.
         Err(Trouble::Stale | Trouble::LinkGone) => {
@@ -74,13 +77,13 @@ pub fn resume_target(
     target: &Target,
     request: &CallRequest<'_>,
     sink: &mut dyn ReplySink,
-) -> Result<CallReply, CallFailure> {
+) -> Outcome {
     let posted = unanswered.0;
-    if let Some(abort) = request.abort {
+    if let Some(abort) = request.patience.abort {
         posted.follow(abort);
     }
     let outcome = match conclude(posted, target, request, sink) {
-        Ok(reply) => Ok(reply),
+        Ok(bytes) => Ok(bytes),
         Err(Trouble::Failed(failure)) => Err(failure),
         Err(Trouble::Stale | Trouble::LinkGone) => call_server(fd, target, request, sink),
     };
@@ -90,7 +93,7 @@ pub fn resume_target(
 
 impl Unanswered {
     /// Gives the call up, because nobody will wait.
-    pub fn give_up(self, target: &Target) -> CallFailure {
+    pub fn give_up(self, target: &Target) -> Box<CallFailure> {
         let failure = match self.0.give_up(target, Ended::Interrupted) {
             Trouble::Failed(failure) => failure,
             Trouble::Stale | Trouble::LinkGone => CallFailure::early(CallError::Again),

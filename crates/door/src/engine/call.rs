@@ -4,7 +4,6 @@ use std::cell::Cell;
 use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::time::Instant;
 
 use super::abort::Abort;
 use super::answer::{exports_of, substitute};
@@ -22,7 +21,7 @@ use crate::sync::atomic::{Ordering, fence};
 use crate::sys::memory::Source;
 use crate::sys::{futex, probe, socket};
 
-/// Where the reply of a call goes. `place` is called once, when the call has succeeded and its sizes are known, and not for
+/// Where the reply of a call goes. Both are called once, when the call has succeeded and its sizes are known, and not for
 /// a reply of nothing.
 pub trait ReplySink {
     /// Room for at least `data` bytes.
@@ -31,8 +30,8 @@ pub trait ReplySink {
     /// Whatever the call is to fail with; descriptors of the reply are closed then.
     fn place(&mut self, data: usize, descriptors: usize) -> Result<&mut [MaybeUninit<u8>], CallError>;
 
-    /// The first `data` bytes of what `place` gave are filled now.
-    fn placed(&mut self, data: usize);
+    /// The first `data` bytes of what `place` gave are filled now, and these are the descriptors, close-on-exec.
+    fn placed(&mut self, data: usize, descriptors: Vec<OwnedFd>);
 }
 
 /// What is sent, and how long the caller is willing to wait.
@@ -42,35 +41,14 @@ pub struct CallRequest<'a> {
     pub data: Source<'a>,
     /// Descriptors, which stay the caller's.
     pub descriptors: &'a [BorrowedFd<'a>],
-    /// When to give up.
-    pub deadline: Option<Instant>,
-    /// Whether a signal handler that ran ends the call.
-    pub interruptible: bool,
+    /// What ends the call before it is answered.
+    pub patience: Patience<'a>,
     /// Whether the procedure may answer with anything.
     pub results: bool,
-    /// Lets another thread end the call.
-    pub abort: Option<&'a Abort>,
 }
 
-impl CallRequest<'_> {
-    #[inline]
-    fn patience(&self) -> Patience<'_> {
-        Patience {
-            deadline: self.deadline,
-            interruptible: self.interruptible,
-            abort: self.abort,
-        }
-    }
-}
-
-/// A reply that has been delivered.
-#[derive(Debug)]
-pub struct CallReply {
-    /// Bytes placed in the sink.
-    pub data_len: usize,
-    /// Descriptors of the reply, close-on-exec.
-    pub descriptors: Vec<OwnedFd>,
-}
+/// What came of a call: bytes of the reply, which is in the sink. A failure is rare, and must not make the rest slow: one pointer.
+pub type Outcome = Result<usize, Box<CallFailure>>;
 
 /// A call that failed.
 #[derive(Debug)]
@@ -82,18 +60,25 @@ pub struct CallFailure {
 }
 
 impl CallFailure {
-    pub(super) fn early(error: impl Into<CallError>) -> Self {
-        Self {
+    #[cold]
+    pub(super) fn new(error: impl Into<CallError>, consumed: bool) -> Box<Self> {
+        Box::new(Self {
             error: error.into(),
-            consumed: false,
-        }
+            consumed,
+        })
+    }
+
+    /// The server has taken nothing.
+    #[cold]
+    pub(super) fn early(error: impl Into<CallError>) -> Box<Self> {
+        Self::new(error, false)
     }
 }
 
 /// How one try at a call went wrong.
 #[derive(Debug)]
 pub(super) enum Trouble {
-    Failed(CallFailure),
+    Failed(Box<CallFailure>),
     /// The server does not know the handle any more; nothing ran.
     Stale,
     /// The link is gone before a thread took the call; nothing ran.
@@ -109,8 +94,11 @@ pub(super) struct Posted {
     /// Bytes of the argument that are there.
     supplied: usize,
     /// A server thread was called.
-    summoned: bool,
+    summoned: Cell<bool>,
 }
+
+/// How often a call of which nothing ran is made.
+const TRIES: u32 = 3;
 
 /// Calls a door whose descriptor does not change. `fd` must be the one `target` was made from, or a duplicate.
 ///
@@ -121,7 +109,7 @@ pub fn call_target(
     target: &Target,
     request: &CallRequest<'_>,
     sink: &mut dyn ReplySink,
-) -> Result<CallReply, CallFailure> {
+) -> Outcome {
     let (socket, server) = target.numbers();
     let descriptors = request.descriptors.len() as u64;
     probe::call_entry(socket, server, request.data.len() as u64, descriptors);
@@ -132,10 +120,10 @@ pub fn call_target(
 
 /// Tells tracers what came of a call.
 #[inline]
-pub(super) fn told(target: &Target, outcome: &Result<CallReply, CallFailure>) {
+pub(super) fn told(target: &Target, outcome: &Outcome) {
     let (socket, _) = target.numbers();
     match outcome {
-        Ok(reply) => probe::call_return(socket, 0, reply.data_len as u64),
+        Ok(bytes) => probe::call_return(socket, 0, *bytes as u64),
         Err(failure) => probe::call_return(socket, failure.error.errno(), 0),
     }
 }
@@ -146,19 +134,45 @@ pub(super) fn call_server(
     target: &Target,
     request: &CallRequest<'_>,
     sink: &mut dyn ReplySink,
-) -> Result<CallReply, CallFailure> {
-    let patience = request.patience();
-    // A server that lives may have dropped the link, or the door's last copy here may have been another one.
-    for _ in 0..3 {
-        let (taken, handle) = client::lane_to(fd, target, patience).map_err(CallFailure::early)?;
-        let outcome = post(taken, handle, request).and_then(|posted| conclude(posted, target, request, sink));
-        match outcome {
-            Ok(reply) => return Ok(reply),
-            Err(Trouble::Failed(failure)) => return Err(failure),
-            Err(Trouble::Stale) => {}
-            Err(Trouble::LinkGone) if has_hung_up(fd) => break,
-            Err(Trouble::LinkGone) => {}
+) -> Outcome {
+    match call_once(fd, target, request, sink) {
+        Ok(bytes) => Ok(bytes),
+        Err(Trouble::Failed(failure)) => Err(failure),
+        Err(trouble) => call_again(trouble, fd, target, request, sink),
+    }
+}
+
+#[inline]
+fn call_once(
+    fd: BorrowedFd<'_>,
+    target: &Target,
+    request: &CallRequest<'_>,
+    sink: &mut dyn ReplySink,
+) -> Result<usize, Trouble> {
+    let (taken, handle) = client::lane_to(fd, target, &request.patience)
+        .map_err(|error| Trouble::Failed(CallFailure::early(error)))?;
+    let posted = post(taken, handle, request)?;
+    conclude(posted, target, request, sink)
+}
+
+/// Nothing ran. A server that lives may have dropped the link, or the door's last copy here may have been another one.
+#[cold]
+fn call_again(
+    mut trouble: Trouble,
+    fd: BorrowedFd<'_>,
+    target: &Target,
+    request: &CallRequest<'_>,
+    sink: &mut dyn ReplySink,
+) -> Outcome {
+    for _ in 1..TRIES {
+        if matches!(trouble, Trouble::LinkGone) && has_hung_up(fd) {
+            break;
         }
+        trouble = match call_once(fd, target, request, sink) {
+            Ok(bytes) => return Ok(bytes),
+            Err(Trouble::Failed(failure)) => return Err(failure),
+            Err(trouble) => trouble,
+        };
     }
     Err(CallFailure::early(CallError::Revoked))
 }
@@ -185,9 +199,100 @@ impl Posted {
         abort.follow(&self.taken.link, self.taken.index);
     }
 
-    /// Leaves it.
+    /// Waits for the answer, or for `other`.
+    #[inline]
+    fn wait(&mut self, patience: &Patience<'_>, other: impl Fn(Lane<'_>) -> bool) -> Result<(), Ended> {
+        let (pool, seq, summoned) = (self.pool, self.seq, &self.summoned);
+        let Hold {
+            link, index, spin, ..
+        } = &mut *self.taken;
+        let (link, index): (&ClientLink, usize) = (link, *index);
+        let lane = link.lane(index);
+        let ready = || lane.rep().load(Ordering::Acquire) == seq || other(lane);
+        wait(link, index, spin, patience, ready, || {
+            // What was read of a thread's attention may have been old: before sleeping, make sure.
+            if !summoned.replace(true) && lane.acc().load(Ordering::Acquire) != seq {
+                summon(link, index, pool);
+            }
+        })
+    }
+
+    /// Sends the rest of a long argument as fast as the server takes it.
+    #[inline(never)]
+    fn supply_rest(&mut self, request: &CallRequest<'_>) -> Result<(), Ended> {
+        let (pool, seq) = (self.pool, self.seq);
+        loop {
+            let supplied = self.supplied;
+            self.wait(&request.patience, |lane| {
+                room_after(Progress::bytes(lane.rd().load(Ordering::Acquire), seq), supplied) > 0
+            })?;
+            let (link, index): (&ClientLink, usize) = (&self.taken.link, self.taken.index);
+            let lane = link.lane(index);
+            if supply(lane, seq, request, &mut self.supplied) {
+                match lane.stalled().load(Ordering::SeqCst) {
+                    STARVES => feed(lane),
+                    PARKED => link.ring(pool, index),
+                    _ => {}
+                }
+            }
+            if self.supplied >= request.data.len() || lane.rep().load(Ordering::Acquire) == seq {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Goes on after an answer that is no reply.
+    #[cold]
+    fn go_on_after(
+        self,
+        undelivered: Undelivered,
+        target: &Target,
+        request: &CallRequest<'_>,
+        sink: &mut dyn ReplySink,
+    ) -> Result<usize, Trouble> {
+        let trouble = match undelivered {
+            Undelivered::TurnedDown => return conclude(self, target, request, sink),
+            Undelivered::Failed(failure) => Trouble::Failed(failure),
+            Undelivered::Stale => {
+                target.forget(&self.taken.link);
+                Trouble::Stale
+            }
+            Undelivered::Unfinished(error) => {
+                // The server may still be writing to the window.
+                self.taken.give_up();
+                return Err(Trouble::Failed(CallFailure::new(error, true)));
+            }
+        };
+        self.taken.keep();
+        Err(trouble)
+    }
+
+    /// Leaves a call that has not been answered.
+    #[cold]
     pub(super) fn give_up(self, target: &Target, ended: Ended) -> Trouble {
-        give_up(self.taken, target, self.pool, self.seq, ended)
+        let Self { taken, pool, seq, .. } = self;
+        let lane = taken.link.lane(taken.index);
+        let accepted = lane.acc().load(Ordering::Acquire) == seq;
+        let failed = |error| Trouble::Failed(CallFailure::new(error, accepted));
+        if ended == Ended::Dead {
+            // The memory outlives the server: an answer that was given before it died is one.
+            target.forget(&taken.link);
+            taken.give_up();
+            return if accepted {
+                failed(CallError::Interrupted)
+            } else {
+                Trouble::LinkGone
+            };
+        }
+        lane.cancel().store(seq, Ordering::SeqCst);
+        feed(lane);
+        taken.link.ring(pool, taken.index);
+        taken.give_up();
+        failed(match ended {
+            Ended::TimedOut => CallError::TimedOut,
+            Ended::Interrupted | Ended::Dead if accepted => CallError::Interrupted,
+            Ended::Interrupted | Ended::Dead => CallError::Again,
+        })
     }
 }
 
@@ -204,11 +309,11 @@ pub(super) fn post(taken: Taken, handle: u64, request: &CallRequest<'_>) -> Resu
         return Err(Trouble::Failed(CallFailure::early(CallError::ArgumentTooLarge)));
     }
 
-    if let Some(abort) = request.abort {
+    if let Some(abort) = request.patience.abort {
         abort.follow(&taken.link, index);
     }
     if !request.descriptors.is_empty()
-        && let Err(error) = send_descriptors(link, index, seq, request.descriptors, request.patience())
+        && let Err(error) = send_descriptors(link, index, seq, request.descriptors, &request.patience)
     {
         taken.keep();
         return Err(Trouble::Failed(CallFailure::early(error)));
@@ -241,78 +346,37 @@ pub(super) fn post(taken: Taken, handle: u64, request: &CallRequest<'_>) -> Resu
         pool,
         seq,
         supplied,
-        summoned: !attended,
+        summoned: Cell::new(!attended),
     })
 }
 
 /// Waits for the answer to a request that was posted, and takes it over.
 #[inline]
 pub(super) fn conclude(
-    posted: Posted,
+    mut posted: Posted,
     target: &Target,
     request: &CallRequest<'_>,
     sink: &mut dyn ReplySink,
-) -> Result<CallReply, Trouble> {
-    let Posted {
-        mut taken,
-        pool,
-        seq,
-        mut supplied,
-        summoned,
-    } = posted;
+) -> Result<usize, Trouble> {
+    let patience = &request.patience;
+    let mut waited = Ok(());
+    if posted.supplied < request.data.len() {
+        waited = posted.supply_rest(request);
+    }
+    if let Err(ended) = waited.and_then(|()| posted.wait(patience, |_| false)) {
+        return Err(posted.give_up(target, ended));
+    }
+    let seq = posted.seq;
     let Hold {
         link, index, spin, ..
-    } = &mut *taken;
-    let (link, index): (&ClientLink, usize) = (link, *index);
-    let (lane, len, patience) = (link.lane(index), request.data.len(), request.patience());
-    let summoned = Cell::new(summoned);
-
-    let answered = || lane.rep().load(Ordering::Acquire) == seq;
-    // What was read of it may have been old: before sleeping, make sure.
-    let ring = || {
-        if !summoned.replace(true) && lane.acc().load(Ordering::Acquire) != seq {
-            summon(link, index, pool);
+    } = &mut *posted.taken;
+    match deliver(link, *index, seq, spin, patience, sink) {
+        Ok(bytes) => {
+            posted.taken.keep();
+            Ok(bytes)
         }
-    };
-    while supplied < len && !answered() {
-        let room = || {
-            answered() || room_after(Progress::bytes(lane.rd().load(Ordering::Acquire), seq), supplied) > 0
-        };
-        if let Err(ended) = wait(link, index, spin, patience, room, &ring) {
-            return Err(give_up(taken, target, pool, seq, ended));
-        }
-        if supply(lane, seq, request, &mut supplied) {
-            match lane.stalled().load(Ordering::SeqCst) {
-                STARVES => feed(lane),
-                PARKED => link.ring(pool, index),
-                _ => {}
-            }
-        }
+        Err(undelivered) => posted.go_on_after(undelivered, target, request, sink),
     }
-    let outcome = loop {
-        if let Err(ended) = wait(link, index, spin, patience, answered, &ring) {
-            return Err(give_up(taken, target, pool, seq, ended));
-        }
-        match deliver(link, index, seq, spin, patience, sink) {
-            Ok(reply) => break Ok(reply),
-            Err(Undelivered::TurnedDown) => {}
-            Err(Undelivered::Failed(failure)) => break Err(Trouble::Failed(failure)),
-            Err(Undelivered::Stale) => {
-                target.forget(link);
-                break Err(Trouble::Stale);
-            }
-            Err(Undelivered::Unfinished(error)) => {
-                // The server may still be writing to the window.
-                taken.give_up();
-                return Err(Trouble::Failed(CallFailure {
-                    error,
-                    consumed: true,
-                }));
-            }
-        }
-    };
-    taken.keep();
-    outcome
 }
 
 /// Bytes that fit into the window after `supplied` of which `consumed` are gone.
@@ -352,7 +416,7 @@ fn send_descriptors(
     index: usize,
     seq: u32,
     descriptors: &[BorrowedFd<'_>],
-    patience: Patience<'_>,
+    patience: &Patience<'_>,
 ) -> Result<(), CallError> {
     if descriptors.len() > super::MAX_DESCRIPTORS {
         return Err(CallError::ArgumentTooLarge);
@@ -386,38 +450,6 @@ fn send_descriptors(
         }
     }
     Ok(())
-}
-
-/// Leaves a call that has not been answered.
-#[cold]
-fn give_up(taken: Taken, target: &Target, pool: usize, seq: u32, ended: Ended) -> Trouble {
-    let lane = taken.link.lane(taken.index);
-    let accepted = lane.acc().load(Ordering::Acquire) == seq;
-    let failed = |error| {
-        Trouble::Failed(CallFailure {
-            error,
-            consumed: accepted,
-        })
-    };
-    if ended == Ended::Dead {
-        // The memory outlives the server: an answer that was given before it died is one.
-        target.forget(&taken.link);
-        taken.give_up();
-        return if accepted {
-            failed(CallError::Interrupted)
-        } else {
-            Trouble::LinkGone
-        };
-    }
-    lane.cancel().store(seq, Ordering::SeqCst);
-    feed(lane);
-    taken.link.ring(pool, taken.index);
-    taken.give_up();
-    failed(match ended {
-        Ended::TimedOut => CallError::TimedOut,
-        Ended::Interrupted | Ended::Dead if accepted => CallError::Interrupted,
-        Ended::Interrupted | Ended::Dead => CallError::Again,
-    })
 }
 
 /// Sees to it that a server thread looks at the lane, after a request was posted on it.

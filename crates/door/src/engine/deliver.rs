@@ -4,7 +4,7 @@ use std::io;
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, OwnedFd};
 
-use super::call::{CallFailure, CallReply, ReplySink, feed};
+use super::call::{CallFailure, ReplySink, feed};
 use super::client::{ClientLink, Parcel};
 use super::layout::{CHUNK_BYTES, PLACE_HELD, PLACE_STREAM, Progress, STARVES, WINDOW_BYTES};
 use super::spin::Spin;
@@ -17,7 +17,7 @@ use crate::sys::memory::Sealed;
 
 /// Why an answer that is there was not taken over.
 pub(super) enum Undelivered {
-    Failed(CallFailure),
+    Failed(Box<CallFailure>),
     /// It says that the server does not know the handle any more; nothing ran.
     Stale,
     /// It did not arrive as a whole.
@@ -33,88 +33,196 @@ pub(super) fn deliver(
     index: usize,
     seq: u32,
     spin: &mut Spin,
-    patience: Patience<'_>,
+    patience: &Patience<'_>,
     sink: &mut dyn ReplySink,
-) -> Result<CallReply, Undelivered> {
+) -> Result<usize, Undelivered> {
     let lane = link.lane(index);
-    let failed = |error, consumed| Undelivered::Failed(CallFailure { error, consumed });
     let status = lane.status().load(Ordering::Relaxed);
     let len = lane.reply_len().load(Ordering::Relaxed);
     let count = lane.reply_descriptors().load(Ordering::Relaxed) as usize;
     let place = lane.place().load(Ordering::Relaxed);
-    let garbled = || failed(CallError::Os(io::ErrorKind::InvalidData.into()), true);
-    match Status::from_word(status) {
-        Some(Status::Done) => {}
-        Some(Status::Stale) => return Err(Undelivered::Stale),
-        Some(Status::Revoked) => return Err(failed(CallError::Revoked, false)),
-        Some(Status::TooBig) => return Err(failed(CallError::TooBig, false)),
-        Some(Status::DescriptorsRefused) => return Err(failed(CallError::DescriptorsRefused, false)),
-        Some(Status::TooManyDescriptors) => return Err(failed(CallError::TooManyDescriptors, false)),
-        Some(Status::ArgumentTooLarge) => return Err(failed(CallError::ArgumentTooLarge, false)),
-        Some(Status::OutOfDescriptors) => return Err(failed(CallError::OutOfDescriptors, true)),
-        Some(Status::Interrupted) => return Err(failed(CallError::Interrupted, true)),
-        Some(Status::NoMemory) => {
-            return Err(failed(io::Error::from_raw_os_error(libc::ENOMEM).into(), false));
-        }
-        None => return Err(garbled()),
+    if status != Status::Done as u32 {
+        return Err(refused(status));
     }
-    let Ok(len) = usize::try_from(len) else {
-        return Err(garbled());
-    };
     let streams = place & PLACE_STREAM != 0;
-    if !streams && len > WINDOW_BYTES {
-        return Err(garbled());
-    }
-    let descriptors = match received(link, index, seq, count) {
-        Ok(descriptors) => {
-            if count > 0 {
-                offer::accept(link, index, seq, spin, patience, place & PLACE_HELD != 0);
-            }
-            descriptors
-        }
-        Err(CallError::OutOfDescriptors) => match offer::turn_down(link, index, seq, spin, patience) {
-            Ok(true) => return Err(Undelivered::TurnedDown),
-            Ok(false) if streams => {
-                let error = CallError::OutOfDescriptors;
-                return Err(drain_stream(link, index, seq, len, spin, patience, error));
-            }
-            Ok(false) => return Err(failed(CallError::OutOfDescriptors, true)),
-            Err(ended) => {
-                // The answer that is there may yet be taken back: the number of a request that is never posted keeps the lane taken.
-                link.next_seq(index);
-                return Err(Undelivered::Unfinished(ended.into()));
-            }
-        },
-        Err(error) if streams => return Err(drain_stream(link, index, seq, len, spin, patience, error)),
-        Err(error) => return Err(failed(error, true)),
+    let len = match usize::try_from(len) {
+        Ok(len) if streams || len <= WINDOW_BYTES => len,
+        _ => return Err(failed(garbled(), true)),
     };
-    if len == 0 && count == 0 {
-        return Ok(CallReply {
-            data_len: 0,
-            descriptors,
-        });
+    if streams || count > 0 {
+        let arrival = Arrival {
+            link,
+            index,
+            seq,
+            spin,
+            patience,
+        };
+        return arrival.deliver(len, streams, count, place & PLACE_HELD != 0, sink);
     }
-    let room = match sink.place(len, count) {
-        Ok(room) if room.len() >= len => &mut room[..len],
-        Ok(_) if streams => {
-            let error = CallError::Os(io::ErrorKind::InvalidInput.into());
-            return Err(drain_stream(link, index, seq, len, spin, patience, error));
-        }
-        Ok(_) => return Err(failed(CallError::Os(io::ErrorKind::InvalidInput.into()), true)),
-        Err(error) if streams => return Err(drain_stream(link, index, seq, len, spin, patience, error)),
-        Err(error) => return Err(failed(error, true)),
-    };
-    if streams {
-        eat(link, index, seq, len, spin, patience, Some(room)).map_err(Undelivered::Unfinished)?;
-    } else {
+    if len > 0 {
+        let room = room_for(len, 0, sink).map_err(|error| failed(error, true))?;
         let (memory, offset) = lane.result(len);
         memory.read(offset, room);
+        sink.placed(len, Vec::new());
     }
-    sink.placed(len);
-    Ok(CallReply {
-        data_len: len,
-        descriptors,
-    })
+    Ok(len)
+}
+
+fn failed(error: CallError, consumed: bool) -> Undelivered {
+    Undelivered::Failed(CallFailure::new(error, consumed))
+}
+
+fn garbled() -> CallError {
+    CallError::Os(io::ErrorKind::InvalidData.into())
+}
+
+/// What a status other than success means.
+#[cold]
+fn refused(status: u32) -> Undelivered {
+    match Status::from_word(status) {
+        Some(Status::Stale) => Undelivered::Stale,
+        Some(Status::Revoked) => failed(CallError::Revoked, false),
+        Some(Status::TooBig) => failed(CallError::TooBig, false),
+        Some(Status::DescriptorsRefused) => failed(CallError::DescriptorsRefused, false),
+        Some(Status::TooManyDescriptors) => failed(CallError::TooManyDescriptors, false),
+        Some(Status::ArgumentTooLarge) => failed(CallError::ArgumentTooLarge, false),
+        Some(Status::OutOfDescriptors) => failed(CallError::OutOfDescriptors, true),
+        Some(Status::Interrupted) => failed(CallError::Interrupted, true),
+        Some(Status::NoMemory) => failed(io::Error::from_raw_os_error(libc::ENOMEM).into(), false),
+        Some(Status::Done) | None => failed(garbled(), true),
+    }
+}
+
+/// Asks for room.
+#[inline]
+fn room_for(
+    len: usize,
+    descriptors: usize,
+    sink: &mut dyn ReplySink,
+) -> Result<&mut [MaybeUninit<u8>], CallError> {
+    match sink.place(len, descriptors)? {
+        room if room.len() >= len => Ok(&mut room[..len]),
+        _ => Err(CallError::Os(io::ErrorKind::InvalidInput.into())),
+    }
+}
+
+/// An answer of which not everything need be there yet.
+struct Arrival<'a> {
+    link: &'a ClientLink,
+    index: usize,
+    seq: u32,
+    spin: &'a mut Spin,
+    patience: &'a Patience<'a>,
+}
+
+impl Arrival<'_> {
+    /// Takes over one that streams, or has descriptors. The server may do something while its descriptors are `held`.
+    #[inline(never)]
+    fn deliver(
+        mut self,
+        len: usize,
+        streams: bool,
+        count: usize,
+        held: bool,
+        sink: &mut dyn ReplySink,
+    ) -> Result<usize, Undelivered> {
+        let descriptors = match self.descriptors(count, held) {
+            Ok(descriptors) => descriptors,
+            Err(Undelivered::Failed(failure)) if streams => return Err(self.drain_stream(len, failure)),
+            Err(undelivered) => return Err(undelivered),
+        };
+        let room = match room_for(len, count, sink) {
+            Ok(room) => room,
+            Err(error) if streams => return Err(self.drain_stream(len, CallFailure::new(error, true))),
+            Err(error) => return Err(failed(error, true)),
+        };
+        if streams {
+            self.eat(len, Some(room)).map_err(Undelivered::Unfinished)?;
+        } else {
+            let (memory, offset) = self.link.lane(self.index).result(len);
+            memory.read(offset, room);
+        }
+        sink.placed(len, descriptors);
+        Ok(len)
+    }
+
+    /// Takes the descriptors, or turns them down.
+    fn descriptors(&mut self, count: usize, held: bool) -> Result<Vec<OwnedFd>, Undelivered> {
+        let Self { link, index, seq, .. } = *self;
+        match received(link, index, seq, count) {
+            Ok(descriptors) => {
+                if count > 0 {
+                    offer::accept(link, index, seq, self.spin, self.patience, held);
+                }
+                Ok(descriptors)
+            }
+            Err(CallError::OutOfDescriptors) => {
+                match offer::turn_down(link, index, seq, self.spin, self.patience) {
+                    Ok(true) => Err(Undelivered::TurnedDown),
+                    Ok(false) => Err(failed(CallError::OutOfDescriptors, true)),
+                    Err(ended) => {
+                        // The answer that is there may yet be taken back: the number of a request that is never posted keeps the lane taken.
+                        link.next_seq(index);
+                        Err(Undelivered::Unfinished(ended.into()))
+                    }
+                }
+            }
+            Err(error) => Err(failed(error, true)),
+        }
+    }
+
+    /// Lets a reply that cannot be delivered pass by, so that the lane can be used again; returns why the call failed.
+    fn drain_stream(&mut self, len: usize, failure: Box<CallFailure>) -> Undelivered {
+        match self.eat(len, None) {
+            Ok(()) => Undelivered::Failed(failure),
+            Err(_) => Undelivered::Unfinished(failure.error),
+        }
+    }
+
+    /// Takes a long reply out of the window as it comes, into `room` or to nowhere. Signals do not end it: the procedure has run.
+    fn eat(&mut self, len: usize, mut room: Option<&mut [MaybeUninit<u8>]>) -> Result<(), CallError> {
+        let Self { link, index, seq, .. } = *self;
+        let lane = link.lane(index);
+        let patience = Patience {
+            interruptible: false,
+            ..*self.patience
+        };
+        let made = || Progress::bytes(lane.made().load(Ordering::Acquire), seq);
+        let spilled = || lane.spilled().load(Ordering::Acquire) == seq;
+        let mut eaten = 0;
+        while eaten < len {
+            let more = || made() > eaten || spilled();
+            if let Err(ended) = wait(link, index, self.spin, &patience, more, || {}) {
+                return Err(ended.into());
+            }
+            let there = made();
+            if there <= eaten {
+                // The rest, which did not fit in time, came as a file.
+                let file = link.parcel(index, seq).and_then(|parcel| parcel.file);
+                let sealed = open_sealed(file, len - eaten)?;
+                if let Some(room) = &mut room {
+                    sealed.copy_to(&mut room[eaten..]);
+                }
+                return Ok(());
+            }
+            if there > len || there - eaten > WINDOW_BYTES {
+                return Err(garbled());
+            }
+            let step = (there - eaten)
+                .min(CHUNK_BYTES)
+                .min(WINDOW_BYTES - eaten % WINDOW_BYTES);
+            if let Some(room) = &mut room {
+                let (memory, offset) = lane.window(eaten);
+                memory.read(offset, &mut room[eaten..eaten + step]);
+            }
+            eaten += step;
+            lane.eaten().swap(Progress::of(seq, eaten), Ordering::SeqCst);
+            if lane.stalled().load(Ordering::SeqCst) == STARVES {
+                feed(lane);
+            }
+        }
+        Ok(())
+    }
 }
 
 /// The descriptors of a reply.
@@ -122,7 +230,6 @@ fn received(link: &ClientLink, index: usize, seq: u32, count: usize) -> Result<V
     if count == 0 {
         return Ok(Vec::new());
     }
-    let garbled = || CallError::Os(io::ErrorKind::InvalidData.into());
     let Parcel { fds, truncated, .. } = link.parcel(index, seq).ok_or_else(garbled)?;
     if fds.len() == count {
         return Ok(fds);
@@ -135,76 +242,6 @@ fn received(link: &ClientLink, index: usize, seq: u32, count: usize) -> Result<V
         undertaker::bury_all(fds);
         Err(garbled())
     }
-}
-
-/// Lets a reply that cannot be delivered pass by, so that the lane can be used again; returns why the call failed.
-fn drain_stream(
-    link: &ClientLink,
-    index: usize,
-    seq: u32,
-    len: usize,
-    spin: &mut Spin,
-    patience: Patience<'_>,
-    error: CallError,
-) -> Undelivered {
-    match eat(link, index, seq, len, spin, patience, None) {
-        Ok(()) => Undelivered::Failed(CallFailure {
-            error,
-            consumed: true,
-        }),
-        Err(_) => Undelivered::Unfinished(error),
-    }
-}
-
-/// Takes a long reply out of the window as it comes, into `room` or to nowhere. Signals do not end it: the procedure has run.
-fn eat(
-    link: &ClientLink,
-    index: usize,
-    seq: u32,
-    len: usize,
-    spin: &mut Spin,
-    patience: Patience<'_>,
-    mut room: Option<&mut [MaybeUninit<u8>]>,
-) -> Result<(), CallError> {
-    let lane = link.lane(index);
-    let patience = Patience {
-        interruptible: false,
-        ..patience
-    };
-    let made = || Progress::bytes(lane.made().load(Ordering::Acquire), seq);
-    let spilled = || lane.spilled().load(Ordering::Acquire) == seq;
-    let mut eaten = 0;
-    while eaten < len {
-        if let Err(ended) = wait(link, index, spin, patience, || made() > eaten || spilled(), || {}) {
-            return Err(ended.into());
-        }
-        let there = made();
-        if there <= eaten {
-            // The rest, which did not fit in time, came as a file.
-            let file = link.parcel(index, seq).and_then(|parcel| parcel.file);
-            let sealed = open_sealed(file, len - eaten)?;
-            if let Some(room) = &mut room {
-                sealed.copy_to(&mut room[eaten..]);
-            }
-            return Ok(());
-        }
-        if there > len || there - eaten > WINDOW_BYTES {
-            return Err(CallError::Os(io::ErrorKind::InvalidData.into()));
-        }
-        let step = (there - eaten)
-            .min(CHUNK_BYTES)
-            .min(WINDOW_BYTES - eaten % WINDOW_BYTES);
-        if let Some(room) = &mut room {
-            let (memory, offset) = lane.window(eaten);
-            memory.read(offset, &mut room[eaten..eaten + step]);
-        }
-        eaten += step;
-        lane.eaten().swap(Progress::of(seq, eaten), Ordering::SeqCst);
-        if lane.stalled().load(Ordering::SeqCst) == STARVES {
-            feed(lane);
-        }
-    }
-    Ok(())
 }
 
 /// Maps the file with the rest of a long reply, once it is certain that nobody can change or shorten it.

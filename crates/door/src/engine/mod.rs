@@ -102,11 +102,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use wait::Patience;
-
 pub use abort::Abort;
 pub use attempt::{Attempt, Unanswered, attempt_target, resume_target};
-pub use call::{CallFailure, CallReply, CallRequest, ReplySink, call_target};
+pub use call::{CallFailure, CallRequest, Outcome, ReplySink, call_target};
 pub use claimed::{Claimed, FinishError};
 pub use client::Target;
 pub use identity::Credentials;
@@ -116,6 +114,7 @@ pub use path::{AttachOptions, DeadDoor};
 pub use pool::Pool;
 pub use seed::prepare;
 pub use thread::{ServerThread, Stopped, set_cancel_hook};
+pub use wait::Patience;
 
 pub use crate::error::{AttachError, CallError, CredentialError};
 pub use crate::info::{Attributes, DoorInfo, Limits};
@@ -195,7 +194,7 @@ pub fn is_door(fd: BorrowedFd<'_>) -> bool {
 /// # Errors
 /// `EBADF` not a door.
 pub fn info(fd: BorrowedFd<'_>) -> io::Result<DoorInfo> {
-    client::info(fd, Patience::ENDLESS)
+    client::info(fd, &Patience::ENDLESS)
 }
 
 /// Like [`info`], for doors of servers that may not answer: gives up at `deadline`.
@@ -203,7 +202,7 @@ pub fn info(fd: BorrowedFd<'_>) -> io::Result<DoorInfo> {
 /// # Errors
 /// `EBADF` not a door; `TimedOut`.
 pub fn info_by(fd: BorrowedFd<'_>, deadline: Option<Instant>) -> io::Result<DoorInfo> {
-    client::info(fd, Patience::until(deadline))
+    client::info(fd, &Patience::until(deadline))
 }
 
 /// What the door has been doing. Works for any holder, and for revoked doors.
@@ -211,7 +210,7 @@ pub fn info_by(fd: BorrowedFd<'_>, deadline: Option<Instant>) -> io::Result<Door
 /// # Errors
 /// `EBADF` not a door, or its server is gone; `TimedOut` if the server does not answer by `deadline`.
 pub fn statistics(fd: BorrowedFd<'_>, deadline: Option<Instant>) -> io::Result<Statistics> {
-    client::statistics(fd, Patience::until(deadline))
+    client::statistics(fd, &Patience::until(deadline))
 }
 
 /// Revokes a door of this process. Does not close `fd`.

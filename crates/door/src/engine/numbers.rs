@@ -6,7 +6,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, RawFd};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
-use super::call::{CallFailure, CallReply, CallRequest, ReplySink, call_target};
+use super::call::{CallFailure, CallRequest, Outcome, ReplySink, call_target};
 use super::client::Target;
 use crate::error::CallError;
 use crate::sys::fork::{self, PerProcess};
@@ -56,11 +56,7 @@ pub fn forget(fd: RawFd) {
 ///
 /// # Errors
 /// [`CallError::NotADoor`], or see [`CallError`].
-pub fn call(
-    fd: BorrowedFd<'_>,
-    request: &CallRequest<'_>,
-    sink: &mut dyn ReplySink,
-) -> Result<CallReply, CallFailure> {
+pub fn call(fd: BorrowedFd<'_>, request: &CallRequest<'_>, sink: &mut dyn ReplySink) -> Outcome {
     let (number, generation) = (fd.as_raw_fd(), fork::generation());
     let forgotten = FORGOTTEN.load(Ordering::Acquire);
     let still = |last: &Last| {
@@ -90,7 +86,7 @@ pub fn call(
     outcome
 }
 
-fn look_up(fd: BorrowedFd<'_>) -> Result<Arc<Target>, CallFailure> {
+fn look_up(fd: BorrowedFd<'_>) -> Result<Arc<Target>, Box<CallFailure>> {
     let numbers = NUMBERS.get_or_make(|| RwLock::new(HashMap::new()));
     let number = fd.as_raw_fd();
     let known = numbers

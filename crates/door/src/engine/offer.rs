@@ -127,7 +127,7 @@ pub(crate) fn accept(
     index: usize,
     seq: u32,
     spin: &mut Spin,
-    patience: Patience<'_>,
+    patience: &Patience<'_>,
     held: bool,
 ) {
     let lane = link.lane(index);
@@ -145,7 +145,7 @@ pub(crate) fn turn_down(
     index: usize,
     seq: u32,
     spin: &mut Spin,
-    patience: Patience<'_>,
+    patience: &Patience<'_>,
 ) -> Result<bool, Ended> {
     let lane = link.lane(index);
     let offer = say(lane, seq, false);

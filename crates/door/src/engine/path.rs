@@ -386,7 +386,7 @@ pub(crate) fn detach(path: &Path) -> Result<(), AttachError> {
             server.check_paths()?;
         } else {
             // If it dies now, its listener dies with it.
-            let _ = client::path_changed(door.as_fd(), Patience::until(soon));
+            let _ = client::path_changed(door.as_fd(), &Patience::until(soon));
         }
     }
     Ok(())

@@ -64,6 +64,12 @@ impl Spin {
         if cfg!(loom) || peer == 0 || peer == published_cpu() || !possible() {
             return false;
         }
+        self.look(budget, done)
+    }
+
+    /// Apart, so that whoever is about to look need not make room for this among its registers.
+    #[inline(never)]
+    fn look(&mut self, budget: Duration, mut done: impl FnMut() -> bool) -> bool {
         // Most answers come before it is worth asking for the time.
         for _ in 0..LOOKS {
             if done() {

@@ -45,23 +45,26 @@ impl From<Ended> for CallError {
 
 /// What a call lets end its waits.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Patience<'a> {
-    pub(crate) deadline: Option<Instant>,
-    pub(crate) interruptible: bool,
-    /// Ends them as a handled signal would, whether or not those do.
-    pub(crate) abort: Option<&'a Abort>,
+pub struct Patience<'a> {
+    /// When to give up.
+    pub deadline: Option<Instant>,
+    /// Whether a signal handler that ran ends them.
+    pub interruptible: bool,
+    /// Lets another thread end them as a handled signal would, whether or not those do.
+    pub abort: Option<&'a Abort>,
 }
 
 impl Patience<'_> {
-    /// For questions to a control thread, which always answers.
-    pub(crate) const ENDLESS: Self = Self {
+    /// Waits until it is answered, or nobody can answer any more.
+    pub const ENDLESS: Self = Self {
         deadline: None,
         interruptible: false,
         abort: None,
     };
 
     /// For questions that may be given up.
-    pub(crate) fn until(deadline: Option<Instant>) -> Self {
+    #[must_use]
+    pub fn until(deadline: Option<Instant>) -> Self {
         Self {
             deadline,
             interruptible: false,
@@ -81,7 +84,7 @@ pub(crate) fn wait(
     link: &ClientLink,
     index: usize,
     spin: &mut Spin,
-    patience: Patience<'_>,
+    patience: &Patience<'_>,
     ready: impl Fn() -> bool,
     before_sleep: impl FnMut(),
 ) -> Result<(), Ended> {
@@ -95,7 +98,7 @@ pub(crate) fn wait(
 fn sleep(
     link: &ClientLink,
     index: usize,
-    patience: Patience<'_>,
+    patience: &Patience<'_>,
     ready: &dyn Fn() -> bool,
     mut before_sleep: impl FnMut(),
 ) -> Result<(), Ended> {

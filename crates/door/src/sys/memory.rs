@@ -8,7 +8,7 @@ use std::hint::black_box;
 use std::io;
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
-use std::os::fd::{AsRawFd, BorrowedFd};
+use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use std::ptr::NonNull;
 
 #[cfg(not(loom))]
@@ -100,23 +100,29 @@ pub(crate) fn as_uninit(buffer: &mut [u8]) -> &mut [MaybeUninit<u8>] {
     unsafe { &mut *(std::ptr::from_mut(buffer) as *mut [MaybeUninit<u8>]) }
 }
 
-/// Collects a reply in a `Vec`.
+/// Collects the bytes of a reply in a `Vec`, and its descriptors in another.
 #[derive(Debug, Default)]
-pub struct VecSink(Vec<u8>);
+pub struct VecSink {
+    data: Vec<u8>,
+    descriptors: Vec<OwnedFd>,
+}
 
 impl From<Vec<u8>> for VecSink {
     /// Collects it in the memory of an older one.
     fn from(mut memory: Vec<u8>) -> Self {
         memory.clear();
-        Self(memory)
+        Self {
+            data: memory,
+            descriptors: Vec::new(),
+        }
     }
 }
 
 impl VecSink {
     /// The reply.
     #[must_use]
-    pub fn into_inner(self) -> Vec<u8> {
-        self.0
+    pub fn into_parts(self) -> (Vec<u8>, Vec<OwnedFd>) {
+        (self.data, self.descriptors)
     }
 }
 
@@ -126,19 +132,20 @@ impl crate::engine::ReplySink for VecSink {
         data: usize,
         _descriptors: usize,
     ) -> Result<&mut [MaybeUninit<u8>], crate::CallError> {
-        self.0
+        self.data
             .try_reserve_exact(data)
             .map_err(|_| io::Error::from_raw_os_error(libc::ENOMEM))?;
-        Ok(self.0.spare_capacity_mut())
+        Ok(self.data.spare_capacity_mut())
     }
 
-    fn placed(&mut self, data: usize) {
+    fn placed(&mut self, data: usize, descriptors: Vec<OwnedFd>) {
         assert!(
-            data <= self.0.capacity(),
+            data <= self.data.capacity(),
             "more bytes placed than there was room for"
         );
         // SAFETY: the engine has filled the first `data` bytes of the spare capacity of an empty Vec.
-        unsafe { self.0.set_len(data) };
+        unsafe { self.data.set_len(data) };
+        self.descriptors = descriptors;
     }
 }
 

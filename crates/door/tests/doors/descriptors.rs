@@ -54,10 +54,8 @@ fn dr_041_more_than_1024_descriptors_are_too_many() {
     let request = door::engine::CallRequest {
         data: (&b""[..]).into(),
         descriptors: &borrowed,
-        deadline: None,
-        interruptible: false,
+        patience: door::engine::Patience::until(None),
         results: true,
-        abort: None,
     };
     let mut sink = door::engine::VecSink::default();
     let failure = door::engine::call(echo.as_fd(), &request, &mut sink).unwrap_err();

@@ -262,10 +262,10 @@ fn a_deadline_holds_while_descriptors_wait_for_room() {
                 let request = door::engine::CallRequest {
                     data: (&b""[..]).into(),
                     descriptors: &descriptors,
-                    deadline: Instant::now().checked_add(Duration::from_secs(1)),
-                    interruptible: false,
+                    patience: door::engine::Patience::until(
+                        Instant::now().checked_add(Duration::from_secs(1)),
+                    ),
                     results: true,
-                    abort: None,
                 };
                 let mut sink = door::engine::VecSink::default();
                 door::engine::call(door.as_fd(), &request, &mut sink)

@@ -26,15 +26,13 @@ pub(crate) fn renumber(directory: &Path) {
         let request = CallRequest {
             data: (&b"eight"[..]).into(),
             descriptors: &[],
-            deadline: None,
-            abort: None,
-            interruptible: false,
+            patience: door::engine::Patience::until(None),
             results: true,
         };
         let mut sink = VecSink::default();
         let outcome = door::engine::call(fd, &request, &mut sink);
         outcome
-            .map(|_| sink.into_inner())
+            .map(|_| sink.into_parts().0)
             .map_err(|failure| failure.error)
     };
     let file = std::fs::File::open("/dev/null").unwrap();

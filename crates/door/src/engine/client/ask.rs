@@ -22,7 +22,7 @@ pub(super) fn ask(
     request: &Request,
     ours: &OwnedFd,
     theirs: OwnedFd,
-    patience: Patience<'_>,
+    patience: &Patience<'_>,
 ) -> Result<(Answer, Vec<OwnedFd>), CallError> {
     let mut record = [0; Answer::BYTES];
     let received = exchange(fd, request, ours, theirs, patience, &mut record)?;
@@ -42,7 +42,7 @@ fn exchange(
     request: &Request,
     ours: &OwnedFd,
     theirs: OwnedFd,
-    patience: Patience<'_>,
+    patience: &Patience<'_>,
     record: &mut [u8],
 ) -> Result<socket::Received, CallError> {
     loop {
@@ -80,7 +80,7 @@ fn exchange(
 /// Why the server of the door `fd` closed a socket without an answer: it is gone, or had no room for the socket.
 fn closed(fd: BorrowedFd<'_>) -> CallError {
     // A process that ends may close the one a moment before the other.
-    let patience = Patience::until(Instant::now().checked_add(Duration::from_millis(100)));
+    let patience = &Patience::until(Instant::now().checked_add(Duration::from_millis(100)));
     match turned_away(fd) {
         Some(error) => error,
         None if wait_for(fd, PollFlags::RDHUP, patience).is_ok() => CallError::Revoked,
@@ -114,7 +114,7 @@ fn error_of(answer: u32) -> CallError {
 pub(crate) fn wait_for(
     fd: BorrowedFd<'_>,
     events: PollFlags,
-    patience: Patience<'_>,
+    patience: &Patience<'_>,
 ) -> Result<(), CallError> {
     let mut polled = vec![PollFd::new(&fd, events)];
     if let Some(abort) = patience.abort {
@@ -147,7 +147,7 @@ pub(crate) fn has_hung_up(socket: impl AsFd) -> bool {
 }
 
 /// Tells the server of the attached door `fd` that its path has changed, and waits until it has looked.
-pub(crate) fn path_changed(fd: BorrowedFd<'_>, patience: Patience<'_>) -> Result<(), CallError> {
+pub(crate) fn path_changed(fd: BorrowedFd<'_>, patience: &Patience<'_>) -> Result<(), CallError> {
     let (ours, theirs) = socket_pair()?;
     let request = Request {
         kind: RequestKind::PathChanged,
@@ -158,7 +158,7 @@ pub(crate) fn path_changed(fd: BorrowedFd<'_>, patience: Patience<'_>) -> Result
 }
 
 /// What the door behind `fd` says about itself. A dead one says no more than what the kernel remembers.
-pub(crate) fn info(fd: BorrowedFd<'_>, patience: Patience<'_>) -> io::Result<DoorInfo> {
+pub(crate) fn info(fd: BorrowedFd<'_>, patience: &Patience<'_>) -> io::Result<DoorInfo> {
     if server_id_of(fd).is_none() {
         return Err(io::Error::from_raw_os_error(libc::EBADF));
     }
@@ -195,7 +195,7 @@ pub(crate) fn info(fd: BorrowedFd<'_>, patience: Patience<'_>) -> io::Result<Doo
 }
 
 /// What the door behind `fd` has been doing.
-pub(crate) fn statistics(fd: BorrowedFd<'_>, patience: Patience<'_>) -> io::Result<Statistics> {
+pub(crate) fn statistics(fd: BorrowedFd<'_>, patience: &Patience<'_>) -> io::Result<Statistics> {
     let gone = || io::Error::from_raw_os_error(libc::EBADF);
     server_id_of(fd).ok_or_else(gone)?;
     if let Some(export) = own_door(fd) {

@@ -16,7 +16,7 @@ use crate::sys::memory::Shared;
 use crate::sys::socket;
 
 /// Makes a link to the server of the door `fd`.
-pub(super) fn hello(fd: BorrowedFd<'_>, patience: Patience<'_>) -> Result<(ClientLink, u64), CallError> {
+pub(super) fn hello(fd: BorrowedFd<'_>, patience: &Patience<'_>) -> Result<(ClientLink, u64), CallError> {
     let (ours, theirs) = socket_pair()?;
     let number = socket::cookie(theirs.as_fd())?;
     let request = Request {
@@ -55,7 +55,7 @@ impl ClientLink {
 pub(super) fn attach(
     fd: BorrowedFd<'_>,
     link: &ClientLink,
-    patience: Patience<'_>,
+    patience: &Patience<'_>,
 ) -> Result<u64, CallError> {
     let (ours, theirs) = socket_pair()?;
     let known = |pools: u64, (index, bell): (usize, &OnceLock<InternalFd>)| {

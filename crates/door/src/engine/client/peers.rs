@@ -32,7 +32,7 @@ static PEERS: PerProcess<Mutex<HashMap<ServerName, Arc<Peer>>>> = PerProcess::ne
 pub(crate) fn lane_to(
     fd: BorrowedFd<'_>,
     target: &Target,
-    patience: Patience<'_>,
+    patience: &Patience<'_>,
 ) -> Result<(Taken, u64), CallError> {
     let wanted = target.route.link();
     if wanted != 0
@@ -62,7 +62,7 @@ pub(crate) fn lane_at_hand(target: &Target) -> Option<(Taken, u64)> {
 fn slow_lane_to(
     fd: BorrowedFd<'_>,
     target: &Target,
-    patience: Patience<'_>,
+    patience: &Patience<'_>,
 ) -> Result<(Taken, u64), CallError> {
     let peers = PEERS.get_or_make(|| Mutex::new(HashMap::new()));
     let peer = Arc::clone(lock(peers).entry(target.server).or_default());

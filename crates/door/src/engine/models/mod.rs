@@ -26,6 +26,7 @@ use super::object::{DoorObject, Export, Reference};
 use super::pool::{Pool, Work};
 use super::server::socket_pair;
 use super::thread::ServerThread;
+use super::wait::Patience;
 use super::{Attributes, DoorSpec, Limits};
 use crate::sys::memory::{Shared, Source, VecSink};
 use crate::sys::process::Ids;
@@ -105,7 +106,7 @@ impl World {
             request,
             &mut sink,
         )?;
-        Ok(sink.into_inner()[0])
+        Ok(sink.into_parts().0[0])
     }
 
     /// Posts a call without an argument, and makes sure of a thread as who is about to wait for it does.
@@ -142,10 +143,8 @@ fn request(argument: &[u8], deadline: Option<Instant>) -> CallRequest<'_> {
     CallRequest {
         data: Source::from(argument),
         descriptors: &[],
-        deadline,
-        interruptible: false,
+        patience: Patience::until(deadline),
         results: true,
-        abort: None,
     }
 }
 

@@ -85,10 +85,8 @@ fn another_thread_ends_a_call_wherever_it_sleeps() {
             }
             let ended_by = Arc::clone(&abort);
             let caller = with(&world, move |world| {
-                let request = CallRequest {
-                    abort: Some(&ended_by),
-                    ..request(&[1], None)
-                };
+                let mut request = request(&[1], None);
+                request.patience.abort = Some(&ended_by);
                 let taken = Taken::on(&world.client).unwrap();
                 world.call_with(taken, &request)
             });
