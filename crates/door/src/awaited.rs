@@ -52,7 +52,7 @@ impl DoorHandle {
         let call = call.into();
         let unanswered = match self.attempt(&call) {
             Attempted::Over(Ok(answer)) => return Ok(answer),
-            Attempted::Over(Err(failure)) => return Err(call.failed(failure)),
+            Attempted::Over(Err(failure)) => return Err(call.failed(*failure)),
             Attempted::Unanswered(unanswered) => Some(unanswered),
             Attempted::Untried => None,
         };
@@ -95,8 +95,9 @@ impl DoorHandle {
         let attempt = engine::attempt_target(self.target(), &call.request(&call.borrowed()), &mut sink);
         match attempt {
             Attempt::Untried => Attempted::Untried,
-            Attempt::Unanswered(unanswered) => {
+            Attempt::Unanswered(mut unanswered) => {
                 self.awaited.missed();
+                unanswered.pass_on();
                 Attempted::Unanswered(unanswered)
             }
             Attempt::Over(outcome) => {
@@ -210,7 +211,7 @@ impl Errand {
                 drop(call);
                 Ok(sink.into())
             }
-            Err(failure) => Err(call.failed(failure)),
+            Err(failure) => Err(call.failed(*failure)),
         };
         // Whoever hears of the end may count what is open.
         drop((fd, target, abort));
@@ -223,6 +224,6 @@ impl Errand {
 fn refused(call: Call<'_>, unanswered: Option<Unanswered>, target: &Target, error: io::Error) -> FailedCall {
     match unanswered {
         None => call.failed_early(error),
-        Some(unanswered) => call.failed(unanswered.give_up(target)),
+        Some(unanswered) => call.failed(*unanswered.give_up(target)),
     }
 }

@@ -182,14 +182,14 @@ impl<'a> Call<'a> {
             Some(libc::EMFILE) => CallError::OutOfDescriptors,
             _ => CallError::Os(error),
         };
-        self.failed(Box::new(CallFailure {
+        self.failed(CallFailure {
             error,
             consumed: false,
-        }))
+        })
     }
 
     /// The call has failed.
-    pub(crate) fn failed(self, failure: Box<CallFailure>) -> FailedCall {
+    pub(crate) fn failed(self, failure: CallFailure) -> FailedCall {
         let given = |passed| match passed {
             Passed::Given(fd) => Some(fd),
             _ => None,

@@ -98,7 +98,7 @@ impl DoorHandle {
         let mut sink = call.sink(None);
         match self.run(&call, &mut sink) {
             Ok(_) => Ok(sink.into()),
-            Err(failure) => Err(call.failed(failure)),
+            Err(failure) => Err(call.failed(*failure)),
         }
     }
 
@@ -111,7 +111,7 @@ impl DoorHandle {
         let call = call.into();
         match self.run(&call, &mut SliceSink(buffer)) {
             Ok(bytes) => Ok(bytes),
-            Err(failure) => Err(call.failed(failure)),
+            Err(failure) => Err(call.failed(*failure)),
         }
     }
 
@@ -135,7 +135,7 @@ impl DoorHandle {
             Ok(_) => Ok(descriptors),
             Err(failure) => {
                 memory.clear();
-                Err(call.failed(failure))
+                Err(call.failed(*failure))
             }
         }
     }

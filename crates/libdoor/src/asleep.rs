@@ -1,52 +1,83 @@
-//! Cancelling a thread that sleeps in `door_call`.
+//! Cancelling a thread that is in `door_call`.
 //!
-//! While a thread is in the engine its cancellation is disabled, because nothing may unwind through Rust, and the C library wakes only
-//! threads that have it enabled. So `pthread_cancel` is exported here too: after it has done what it does, a thread that is
-//! in a call is interrupted as by a signal, `door_call` comes back out of the engine, and acts on the cancellation there.
+//! Nothing may unwind through Rust, and to disable cancellation and enable it again takes two locked operations. Most calls are answered
+//! before they have to sleep, and need neither: `pthread_cancel` is exported here too, and leaves a thread that has just begun a call a mark,
+//! on which it acts when it is about to sleep, or at the end. Only then is cancellation disabled. A sleeping thread would not be woken by the C
+//! library, which wakes only those that have it enabled: it is interrupted here as by a signal, comes back out of the engine, and acts on the
+//! cancellation in `door_call`.
 //!
-//! A program that is linked statically as a whole cannot be given the C library's `pthread_cancel` behind ours: there it fails with ENOSYS.
+//! Where the program finds another `pthread_cancel`, cancellation is disabled from the start. A program that is linked statically as a whole
+//! cannot be given the C library's behind ours: there it fails with ENOSYS.
 #![allow(unsafe_code)]
 
 use std::cell::{Cell, RefCell};
 use std::ffi::{c_int, c_void};
-use std::sync::atomic::{AtomicPtr, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use engine::engine::barrier;
 
-use crate::cancel;
+use crate::cancel::{self, CancelState};
+use crate::errno::Errno;
+use crate::next::Next;
 
 /// The signal the C library cancels threads with. To one that has cancellation disabled it only means that a system call is interrupted.
 const SIGCANCEL: c_int = 32;
 
-/// A thread that has made calls with cancellation enabled.
+/// A thread that has made calls.
 #[derive(Debug)]
 struct Caller {
     thread: libc::pthread_t,
     number: libc::pid_t,
     forks: u32,
+    /// Whoever cancels the thread does it here.
+    guarded: bool,
     /// The number of its last call << 2 | how far that is.
     call: AtomicU64,
+    /// Somebody cancels the thread. If it was seen to begin a call, it acts on that by itself.
+    marked: AtomicBool,
 }
 
 /// The call is over, or cancellation is disabled: nobody interrupts it.
 const ALONE: u64 = 0;
-/// The thread is about to look whether it is cancelled.
-const LOOKS: u64 = 1;
-/// It has looked, and would not look again before its answer comes.
-const CALLS: u64 = 2;
+/// The thread is about to look whether it is cancelled, or has looked and not begun to sleep.
+const BEGINS: u64 = 1;
+/// It would not look again before its answer comes.
+const SLEEPS: u64 = 2;
 const STATE: u64 = 3;
 
 impl Caller {
-    fn begin(&self) {
+    /// From here on its thread acts on marks. True if there was none: then it will see any other.
+    #[inline]
+    fn begin(&self) -> bool {
         let next = (self.call.load(Ordering::Relaxed) | STATE).wrapping_add(1);
-        self.call.store(next | LOOKS, Ordering::Relaxed);
+        self.call.store(next | BEGINS, Ordering::Relaxed);
+        barrier::light();
+        !self.marked.load(Ordering::Relaxed)
     }
 
-    fn change(&self, state: u64) {
+    /// Its thread has got so far. True if it was left a mark, which is gone now.
+    #[inline]
+    fn change(&self, state: u64) -> bool {
         let call = self.call.load(Ordering::Relaxed) & !STATE;
         self.call.store(call | state, Ordering::Release);
+        barrier::light();
+        self.marked.load(Ordering::Relaxed) && self.marked.swap(false, Ordering::Relaxed)
+    }
+
+    /// Cancels the thread, which is not this one; `None` if it does that itself.
+    fn cancel(&self) -> Option<c_int> {
+        self.marked.store(true, Ordering::Relaxed);
+        // Either it is seen here to begin, or sees the mark.
+        barrier::heavy();
+        if self.call.load(Ordering::Acquire) & STATE == BEGINS {
+            return None;
+        }
+        // SAFETY: as the caller of `pthread_cancel` vouches; that the thread ends meanwhile is ruled out by the lock of its list.
+        let result = unsafe { next_pthread_cancel(self.thread) };
+        self.marked.store(false, Ordering::Release);
+        Some(result)
     }
 }
 
@@ -89,7 +120,9 @@ impl Place {
             // SAFETY: always succeeds.
             number: unsafe { libc::gettid() },
             forks: crate::worker::forks(),
+            guarded: is_in_force(),
             call: AtomicU64::new(ALONE),
+            marked: AtomicBool::new(false),
         });
         callers().push(Arc::clone(&caller));
         Self(caller)
@@ -99,7 +132,7 @@ impl Place {
 impl Drop for Place {
     fn drop(&mut self) {
         CALLER.set(std::ptr::null());
-        self.0.change(ALONE);
+        self.0.call.store(ALONE, Ordering::Release);
         callers().retain(|caller| !Arc::ptr_eq(caller, &self.0));
     }
 }
@@ -110,17 +143,106 @@ thread_local! {
     static CALLER: Cell<*const Caller> = const { Cell::new(std::ptr::null()) };
 }
 
-/// This thread is about to call: who cancels it must wake it. To be followed by a look whether somebody has.
-#[inline]
-pub(crate) fn begin() {
-    // SAFETY: points to the caller that `PLACE` keeps, until that is dropped.
-    match unsafe { CALLER.get().as_ref() } {
-        Some(caller) if caller.forks == crate::worker::forks() => {
-            caller.begin();
+/// A thread's stay in `door_call`.
+#[derive(Debug)]
+#[must_use]
+pub(crate) struct Stay {
+    /// What the thread was about before: a signal handler may have interrupted a call.
+    before: u64,
+    /// Cancellation is disabled. It was like this.
+    disabled: Option<CancelState>,
+}
+
+impl Stay {
+    /// A cancellation point; afterwards nothing unwinds this thread until the [end](Self::end).
+    #[inline]
+    pub(crate) fn begin() -> Self {
+        let (mut before, mut acts_on_marks) = (ALONE, false);
+        // SAFETY: points to the caller that `PLACE` keeps, until that is dropped.
+        match unsafe { CALLER.get().as_ref() } {
+            Some(caller) if caller.forks == crate::worker::forks() => {
+                before = caller.call.load(Ordering::Relaxed);
+                if before & STATE == BEGINS {
+                    // What is interrupted goes on after this, and acts on marks for both.
+                    return Self {
+                        before,
+                        disabled: Some(cancel::disable()),
+                    };
+                }
+                acts_on_marks = caller.begin() && caller.guarded;
+            }
+            _ => {
+                // An asynchronous cancellation would leave locks behind.
+                let state = cancel::disable();
+                take_place();
+                cancel::restore(state);
+            }
         }
-        _ => take_place(),
+        cancel::point();
+        let mut stay = Self {
+            before,
+            disabled: None,
+        };
+        if !acts_on_marks && stay.disable() {
+            stay.disabled.map(cancel::act_on_pending);
+        }
+        stay
     }
-    barrier::light();
+
+    /// The call may sleep from here on. `EINTR` if this thread has been cancelled meanwhile.
+    #[cold]
+    pub(crate) fn sleep(&mut self) -> Result<(), Errno> {
+        if self.disabled.is_none() && self.disable() {
+            Err(Errno(libc::EINTR))
+        } else {
+            Ok(())
+        }
+    }
+
+    /// True if this thread has been cancelled meanwhile, and lets itself be.
+    #[cold]
+    fn disable(&mut self) -> bool {
+        let state = cancel::disable();
+        self.disabled = Some(state);
+        change(if state.is_enabled() { SLEEPS } else { ALONE }) && state.is_enabled()
+    }
+
+    /// The call is over. If it was `interrupted`, and nothing is lost, acts on a cancellation.
+    #[inline]
+    pub(crate) fn end(self, interrupted: bool) {
+        if self.before & STATE != BEGINS {
+            change(self.before & STATE);
+        }
+        if let Some(state) = self.disabled {
+            if interrupted {
+                cancel::act_on_pending(state);
+            }
+            cancel::restore(state);
+        }
+    }
+}
+
+/// How far the call is now. True if this thread was left a mark, and has been cancelled for it.
+#[inline]
+fn change(state: u64) -> bool {
+    // SAFETY: as in `Stay::begin`.
+    let Some(caller) = (unsafe { CALLER.get().as_ref() }) else {
+        return false;
+    };
+    let is_marked = caller.change(state);
+    if is_marked {
+        act_on_mark(caller.thread);
+    }
+    is_marked
+}
+
+/// Cancels this thread. If its cancellation is asynchronous and enabled it ends here, in frames that own nothing.
+#[cold]
+fn act_on_mark(this_thread: libc::pthread_t) {
+    let kind = cancel::defer();
+    // SAFETY: this thread exists.
+    unsafe { next_pthread_cancel(this_thread) };
+    cancel::restore_kind(kind);
 }
 
 #[cold]
@@ -136,38 +258,38 @@ fn take_place() {
     });
 }
 
-/// This thread has looked. With cancellation `enabled` the call is one to be interrupted, else it is left alone.
-#[inline]
-pub(crate) fn looked(enabled: bool) {
-    change(if enabled { CALLS } else { ALONE });
+/// True if the program finds the `pthread_cancel` of this library.
+fn is_in_force() -> bool {
+    // SAFETY: the name is a C string; the answer is only compared.
+    let found = unsafe { libc::dlsym(libc::RTLD_DEFAULT, c"pthread_cancel".as_ptr()) };
+    let ours: unsafe extern "C-unwind" fn(libc::pthread_t) -> c_int = pthread_cancel;
+    found.addr() == ours as usize
 }
 
-/// The call is over.
-#[inline]
-pub(crate) fn end() {
-    change(ALONE);
-}
-
-#[inline]
-fn change(state: u64) {
-    // SAFETY: as in `begin`.
-    if let Some(caller) = unsafe { CALLER.get().as_ref() } {
-        caller.change(state);
-    }
-}
-
-/// `pthread_cancel` of the C library, which also wakes a thread from its sleep in `door_call`. pthread_cancel(3).
+/// `pthread_cancel` of the C library, for threads that may be in `door_call`. pthread_cancel(3).
 ///
 /// # Safety
 /// The thread exists.
 #[unsafe(no_mangle)]
 pub(crate) unsafe extern "C-unwind" fn pthread_cancel(thread: libc::pthread_t) -> c_int {
-    // SAFETY: as the caller vouches.
-    let result = unsafe { next_pthread_cancel(thread) };
+    let is_it = |caller: &&Arc<Caller>| caller.thread == thread;
+    // SAFETY: always succeeds.
+    let other = thread != unsafe { libc::pthread_self() };
+    let cancelled = {
+        let callers = callers();
+        let caller = callers.iter().find(is_it).filter(|_| other);
+        caller.map(|caller| caller.cancel())
+    };
+    let result = match cancelled {
+        Some(Some(result)) => result,
+        Some(None) => return 0,
+        // SAFETY: as the caller vouches. With asynchronous cancellation of its own this thread ends here: this frame owns nothing.
+        None => unsafe { next_pthread_cancel(thread) },
+    };
     if result == 0 {
         // Either the thread sees that it is cancelled, or it is seen here to call.
         barrier::heavy();
-        let called = callers().iter().find(|caller| caller.thread == thread).cloned();
+        let called = callers().iter().find(is_it).cloned();
         let called = called.map(|caller| (caller.call.load(Ordering::Acquire), caller));
         if let Some(called) = called.filter(|(call, _)| call & STATE != ALONE) {
             let called = Box::into_raw(Box::new(called));
@@ -192,7 +314,7 @@ unsafe extern "C-unwind" fn interrupt(called: *mut c_void) -> *mut c_void {
         if now & STATE == ALONE || now | STATE != call | STATE {
             return std::ptr::null_mut();
         }
-        if now & STATE == CALLS {
+        if now & STATE == SLEEPS {
             // SAFETY: always succeeds.
             let process = unsafe { libc::getpid() };
             // SAFETY: takes numbers. If the thread has ended meanwhile nobody is hurt: without a pending cancellation the signal means nothing.
@@ -209,13 +331,8 @@ unsafe extern "C-unwind" fn interrupt(called: *mut c_void) -> *mut c_void {
 /// The thread exists.
 unsafe fn next_pthread_cancel(thread: libc::pthread_t) -> c_int {
     type Cancel = unsafe extern "C-unwind" fn(libc::pthread_t) -> c_int;
-    static NEXT: AtomicUsize = AtomicUsize::new(0);
-    let mut next = NEXT.load(Ordering::Relaxed);
-    if next == 0 {
-        // SAFETY: the name is a C string.
-        next = unsafe { libc::dlsym(libc::RTLD_NEXT, c"pthread_cancel".as_ptr()) }.addr();
-        NEXT.store(next, Ordering::Relaxed);
-    }
+    static NEXT: Next = Next::new(c"pthread_cancel");
+    let next = NEXT.address();
     if next == 0 {
         return libc::ENOSYS;
     }

@@ -6,10 +6,9 @@ use std::mem::MaybeUninit;
 use std::os::fd::{AsRawFd, BorrowedFd, OwnedFd};
 
 use engine::engine as doors;
-use engine::engine::{Attributes, CallError, CallRequest, Outcome, Patience, ReplySink, Source};
+use engine::engine::{Attributes, CallError, CallRequest, Outcome, Patience, ReplySink, Source, Unfinished};
 
-use crate::asleep;
-use crate::cancel;
+use crate::asleep::Stay;
 use crate::descriptor::{self, Outgoing};
 use crate::errno::{Errno, caught, of_call};
 use crate::memory::{self, Mapping};
@@ -24,29 +23,20 @@ use crate::types::{DoorArg, DoorDesc};
 /// them during the call.
 #[unsafe(no_mangle)]
 pub(crate) unsafe extern "C-unwind" fn door_call(d: c_int, params: *mut DoorArg) -> c_int {
-    asleep::begin();
-    cancel::point();
-    let state = cancel::disable();
-    asleep::looked(state.is_enabled());
-    let result = caught(|| call(d, params));
-    asleep::end();
-    let Err(errno) = result else {
-        cancel::restore(state);
+    let mut stay = Stay::begin();
+    let Err(errno) = caught(|| call(d, params, &mut stay)) else {
+        stay.end(false);
         return 0;
     };
-    if errno.0 == libc::EINTR || errno.0 == libc::EAGAIN {
-        cancel::act_on_pending(state);
-    }
-    cancel::restore(state);
+    stay.end(errno.0 == libc::EINTR || errno.0 == libc::EAGAIN);
     errno.set();
     -1
 }
 
-fn call(d: c_int, params: *mut DoorArg) -> Result<(), Errno> {
+fn call(d: c_int, params: *mut DoorArg, stay: &mut Stay) -> Result<(), Errno> {
     if params.is_null() {
         let door = descriptor::borrow(d)?;
-        let outcome = exchange(door, None, &[], &mut Results::into(&DoorArg::EMPTY));
-        return outcome.map(drop).map_err(|failure| of_call(&failure.error));
+        return exchange(door, None, &mut Results::into(&DoorArg::EMPTY), stay).map(drop);
     }
     if !memory::writable(params.cast_const().cast(), size_of::<DoorArg>()) {
         return Err(Errno(libc::EFAULT));
@@ -56,10 +46,9 @@ fn call(d: c_int, params: *mut DoorArg) -> Result<(), Errno> {
     let door = descriptor::borrow(d)?;
     let mut results = Results::into(&given);
     let bytes = if given.desc_num > 0 {
-        pass(door, &given, &mut results)?
+        pass(door, &given, &mut results, stay)?
     } else if is_argument_readable(&given) {
-        let outcome = exchange(door, Some(&given), &[], &mut results);
-        outcome.map_err(|failure| of_call(&failure.error))?
+        exchange(door, Some(&given), &mut results, stay)?
     } else {
         return Err(refusal(door, &given).unwrap_or(Errno(libc::EFAULT)));
     };
@@ -69,7 +58,13 @@ fn call(d: c_int, params: *mut DoorArg) -> Result<(), Errno> {
 
 /// Calls with descriptors, and closes those that are to be released if the server has taken them.
 #[cold]
-fn pass(door: BorrowedFd<'_>, given: &DoorArg, results: &mut Results) -> Result<usize, Errno> {
+fn pass(
+    door: BorrowedFd<'_>,
+    given: &DoorArg,
+    results: &mut Results,
+    stay: &mut Stay,
+) -> Result<usize, Errno> {
+    stay.sleep()?;
     let outgoing = match read_descriptors(given) {
         Ok(outgoing) => outgoing,
         // What the door itself refuses comes first, doors.md §3.4.1.
@@ -78,7 +73,8 @@ fn pass(door: BorrowedFd<'_>, given: &DoorArg, results: &mut Results) -> Result<
     if !outgoing.is_sound() {
         return Err(refusal(door, given).unwrap_or_else(|| outgoing.spoil()));
     }
-    let outcome = exchange(door, Some(given), &outgoing.borrowed(), results);
+    crate::interpose::called(door.as_raw_fd());
+    let outcome = doors::call(door, &request(Some(given), &outgoing.borrowed()), results);
     if outcome.as_ref().err().is_none_or(|failure| failure.consumed) {
         outgoing.release();
     }
@@ -146,20 +142,47 @@ fn refusal(door: BorrowedFd<'_>, given: &DoorArg) -> Option<Errno> {
     }
 }
 
-/// Calls; the result goes into `results`. `given` is `None` for `params == NULL`.
+/// Calls without descriptors; the result goes into `results`.
 #[inline]
 fn exchange(
     door: BorrowedFd<'_>,
     given: Option<&DoorArg>,
-    descriptors: &[BorrowedFd<'_>],
     results: &mut Results,
+    stay: &mut Stay,
+) -> Result<usize, Errno> {
+    let request = request(given, &[]);
+    crate::interpose::called(door.as_raw_fd());
+    let outcome = match doors::attempt(door, &request, results) {
+        Ok(outcome) => outcome,
+        Err(unfinished) => finish(unfinished, door, &request, results, stay),
+    };
+    outcome.map_err(|failure| of_call(&failure.error))
+}
+
+/// Does what has to be done, or waited for, after an attempt.
+#[cold]
+fn finish(
+    unfinished: Unfinished,
+    door: BorrowedFd<'_>,
+    request: &CallRequest<'_>,
+    results: &mut Results,
+    stay: &mut Stay,
 ) -> Outcome {
+    match stay.sleep() {
+        Ok(()) => doors::finish(unfinished, door, request, results),
+        Err(_) => Err(unfinished.give_up()),
+    }
+}
+
+/// `given` is `None` for `params == NULL`.
+#[inline]
+fn request<'a>(given: Option<&DoorArg>, descriptors: &'a [BorrowedFd<'a>]) -> CallRequest<'a> {
     let data = match given {
         // SAFETY: found readable; by contract nobody changes it during the call. It may be the reply buffer too.
         Some(given) => unsafe { Source::from_raw(given.data_ptr.cast_const().cast(), given.data_size) },
         None => Source::from(&[][..]),
     };
-    let request = CallRequest {
+    CallRequest {
         data,
         descriptors,
         patience: Patience {
@@ -168,9 +191,7 @@ fn exchange(
             abort: None,
         },
         results: given.is_some(),
-    };
-    crate::interpose::called(door.as_raw_fd());
-    doors::call(door, &request, results)
+    }
 }
 
 /// Where the result goes: the caller's `rbuf`, or a new mapping if that is too small.

@@ -47,10 +47,14 @@ pub(crate) fn disable() -> CancelState {
 
 /// Puts the application's state back. With asynchronous cancellation pending this unwinds, hence `C-unwind`.
 pub(crate) fn restore(state: CancelState) {
-    if state.0 != PTHREAD_CANCEL_DISABLE {
-        // SAFETY: the state came from `disable`; no frame of ours between here and C owns anything.
-        unsafe { pthread_setcancelstate(state.0, std::ptr::null_mut()) };
+    if state.0 == PTHREAD_CANCEL_DISABLE {
+        return;
     }
+    // At a cancellation point: a thread that is cancelled because it enables that is not joined as a cancelled one everywhere.
+    let kind = defer();
+    // SAFETY: the state came from `disable`; no frame of ours between here and C owns anything.
+    unsafe { pthread_setcancelstate(state.0, std::ptr::null_mut()) };
+    restore_kind(kind);
 }
 
 /// Acts on a pending cancellation if the application allows it.
@@ -70,11 +74,31 @@ pub(crate) fn point() {
     unsafe { pthread_testcancel() };
 }
 
+/// Whether a thread's cancellation is asynchronous.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct CancelKind(c_int);
+
+/// Makes cancellation of this thread wait for cancellation points.
+pub(crate) fn defer() -> CancelKind {
+    let mut old = PTHREAD_CANCEL_DEFERRED;
+    // SAFETY: a valid type, and `old` outlives the call; deferring never unwinds.
+    unsafe { pthread_setcanceltype(PTHREAD_CANCEL_DEFERRED, &raw mut old) };
+    CancelKind(old)
+}
+
+/// Undoes [`defer`]. With a cancellation pending this may unwind.
+pub(crate) fn restore_kind(kind: CancelKind) {
+    if kind.0 != PTHREAD_CANCEL_DEFERRED {
+        point();
+        // SAFETY: the type came from `defer`; no frame of ours between here and C owns anything.
+        unsafe { pthread_setcanceltype(kind.0, std::ptr::null_mut()) };
+    }
+}
+
 /// What door_xcreate(3C) does for threads without a set-up function: disabled and deferred.
 pub(crate) fn disable_deferred() {
     disable();
-    // SAFETY: a valid type; the old one is not wanted.
-    unsafe { pthread_setcanceltype(PTHREAD_CANCEL_DEFERRED, std::ptr::null_mut()) };
+    defer();
 }
 
 /// Ends this thread.

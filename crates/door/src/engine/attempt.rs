@@ -1,14 +1,13 @@
-//! A call by a thread that must not sleep: it may be over before that would be needed. Else another thread waits for the answer.
+//! A call by a thread that must not sleep, or not yet: it may be over before that would be needed. Else the answer is waited for later.
 
 use std::os::fd::BorrowedFd;
-use std::time::Instant;
 
 use super::call::{
     CallFailure, CallRequest, Outcome, Posted, ReplySink, Trouble, call_server, conclude, post, told,
 };
 use super::client::{self, Target};
 use super::layout::ARGUMENT_BYTES;
-use super::wait::{Ended, Patience};
+use super::wait::Ended;
 use crate::error::CallError;
 use crate::sys::probe;
 
@@ -29,6 +28,7 @@ pub struct Unanswered(Posted);
 
 /// Calls a door that this process has called before with a short argument and no descriptors, and looks for a short answer without any
 /// for as long as a caller would before it sleeps.
+#[inline]
 pub fn attempt_target(target: &Target, request: &CallRequest<'_>, sink: &mut dyn ReplySink) -> Attempt {
     if request.data.len() > ARGUMENT_BYTES || !request.descriptors.is_empty() {
         return Attempt::Untried;
@@ -36,34 +36,19 @@ pub fn attempt_target(target: &Target, request: &CallRequest<'_>, sink: &mut dyn
     let Some((taken, handle)) = client::lane_at_hand(target) else {
         return Attempt::Untried;
     };
-    let Ok(mut posted) = post(taken, handle, request) else {
+    let Ok(posted) = post(taken, handle, request) else {
         return Attempt::Untried;
     };
     let (socket, server) = target.numbers();
     probe::call_entry(socket, server, request.data.len() as u64, 0);
-    if !posted.is_answered_soon() {
-        posted.pass_on();
-        return Attempt::Unanswered(Unanswered(posted));
-    }
-    // Whatever the words of the answer say by now, nothing is waited for.
-    let hurried = CallRequest {
-        patience: Patience {
-            deadline: Some(Instant::now()),
-            ..request.patience
-        },
-        ..*request
-    };
-    let outcome = match conclude(posted, target, &hurried, sink) {
-        Ok(bytes) => Ok(bytes),
-        Err(Trouble::Failed(failure)) => Err(failure),
-        // Nothing ran: it can be made again from the beginning.
-        Err(Trouble::Stale | Trouble::LinkGone) => {
-            probe::call_return(socket, libc::EAGAIN, 0);
-            return Attempt::Untried;
+    match posted.look(sink) {
+        Ok(outcome) => {
+            let outcome = outcome.map_err(|error| CallFailure::new(error, true));
+            told(target, &outcome);
+            Attempt::Over(outcome)
         }
-    };
-    told(target, &outcome);
-    Attempt::Over(outcome)
+        Err(posted) => Attempt::Unanswered(Unanswered(posted)),
+    }
 }
 
 /// Waits for the answer to a request that was sent by [`attempt_target`], which must be given again: as [`call_target`](super::call_target)
@@ -92,6 +77,11 @@ pub fn resume_target(
 }
 
 impl Unanswered {
+    /// Another thread will wait for the answer.
+    pub fn pass_on(&mut self) {
+        self.0.pass_on();
+    }
+
     /// Gives the call up, because nobody will wait.
     pub fn give_up(self, target: &Target) -> Box<CallFailure> {
         let failure = match self.0.give_up(target, Ended::Interrupted) {

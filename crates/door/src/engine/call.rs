@@ -8,13 +8,13 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use super::abort::Abort;
 use super::answer::{exports_of, substitute};
 use super::client::{self, ClientLink, Hold, Taken, Target, has_hung_up, split, wait_for};
-use super::deliver::{Undelivered, deliver};
+use super::deliver::{Undelivered, deliver, deliver_whole};
 use super::layout::{
-    ARGUMENT_BYTES, CHUNK_BYTES, DOZES, INLINE_BYTES, Lane, NO_RESULTS, PARKED, PLACE_STREAM, Progress,
-    STARVES, WINDOW_BYTES, small,
+    ARGUMENT_BYTES, CHUNK_BYTES, DOZES, INLINE_BYTES, Lane, NO_RESULTS, PARKED, Progress, STARVES,
+    WINDOW_BYTES, small,
 };
 use super::spin::{CLIENT_BUDGET, published_cpu};
-use super::wait::{Ended, Patience, wait};
+use super::wait::{Ended, Patience, sleep, wait};
 use super::wire::{Note, NoteKind};
 use crate::error::CallError;
 use crate::sync::atomic::{Ordering, fence};
@@ -95,6 +95,8 @@ pub(super) struct Posted {
     supplied: usize,
     /// A server thread was called.
     summoned: Cell<bool>,
+    /// The answer was [looked for](Posted::look), and did not come soon.
+    looked: bool,
 }
 
 /// How often a call of which nothing ran is made.
@@ -178,16 +180,23 @@ fn call_again(
 }
 
 impl Posted {
-    /// Looks for the answer, as [`wait`] does before it sleeps; true if it is there, and there as a whole.
-    pub(super) fn is_answered_soon(&mut self) -> bool {
+    /// Looks for the answer, as [`wait`] does before it sleeps. If it comes, and as a whole, takes it over; else the call is to be
+    /// [concluded](conclude).
+    #[inline]
+    pub(super) fn look(mut self, sink: &mut dyn ReplySink) -> Result<Result<usize, CallError>, Self> {
         let Hold {
             link, index, spin, ..
         } = &mut *self.taken;
         let lane = link.lane(*index);
         let answered = || lane.rep().load(Ordering::Acquire) == self.seq;
-        spin.until(CLIENT_BUDGET, lane.server_cpu().load(Ordering::Relaxed), answered)
-            && lane.place().load(Ordering::Relaxed) & PLACE_STREAM == 0
-            && lane.reply_descriptors().load(Ordering::Relaxed) == 0
+        if spin.until(CLIENT_BUDGET, lane.server_cpu().load(Ordering::Relaxed), answered)
+            && let Some(outcome) = deliver_whole(lane, sink)
+        {
+            self.taken.keep();
+            return Ok(outcome);
+        }
+        self.looked = true;
+        Err(self)
     }
 
     /// Another thread will conclude it: nobody keeps the lane.
@@ -209,12 +218,16 @@ impl Posted {
         let (link, index): (&ClientLink, usize) = (link, *index);
         let lane = link.lane(index);
         let ready = || lane.rep().load(Ordering::Acquire) == seq || other(lane);
-        wait(link, index, spin, patience, ready, || {
-            // What was read of a thread's attention may have been old: before sleeping, make sure.
+        // What was read of a thread's attention may have been old: before sleeping, make sure.
+        let make_sure = || {
             if !summoned.replace(true) && lane.acc().load(Ordering::Acquire) != seq {
                 summon(link, index, pool);
             }
-        })
+        };
+        if std::mem::take(&mut self.looked) {
+            return sleep(link, index, patience, &ready, make_sure);
+        }
+        wait(link, index, spin, patience, ready, make_sure)
     }
 
     /// Sends the rest of a long argument as fast as the server takes it.
@@ -297,7 +310,7 @@ impl Posted {
 }
 
 /// Posts the request on a lane.
-#[inline]
+#[inline(always)] // the compiler would not, because there are several who call it; each is on the way of many calls
 pub(super) fn post(taken: Taken, handle: u64, request: &CallRequest<'_>) -> Result<Posted, Trouble> {
     let (link, index): (&ClientLink, usize) = (&taken.link, taken.index);
     let lane = link.lane(index);
@@ -347,6 +360,7 @@ pub(super) fn post(taken: Taken, handle: u64, request: &CallRequest<'_>) -> Resu
         seq,
         supplied,
         summoned: Cell::new(!attended),
+        looked: false,
     })
 }
 

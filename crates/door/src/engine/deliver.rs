@@ -6,7 +6,7 @@ use std::os::fd::{AsFd, OwnedFd};
 
 use super::call::{CallFailure, ReplySink, feed};
 use super::client::{ClientLink, Parcel};
-use super::layout::{CHUNK_BYTES, PLACE_HELD, PLACE_STREAM, Progress, STARVES, WINDOW_BYTES};
+use super::layout::{CHUNK_BYTES, Lane, PLACE_HELD, PLACE_STREAM, Progress, STARVES, WINDOW_BYTES};
 use super::spin::Spin;
 use super::wait::{Patience, wait};
 use super::wire::Status;
@@ -37,35 +37,64 @@ pub(super) fn deliver(
     sink: &mut dyn ReplySink,
 ) -> Result<usize, Undelivered> {
     let lane = link.lane(index);
-    let status = lane.status().load(Ordering::Relaxed);
-    let len = lane.reply_len().load(Ordering::Relaxed);
-    let count = lane.reply_descriptors().load(Ordering::Relaxed) as usize;
-    let place = lane.place().load(Ordering::Relaxed);
-    if status != Status::Done as u32 {
-        return Err(refused(status));
+    let words = Words::of(lane);
+    if let Some(len) = words.whole() {
+        return take(lane, len, sink).map_err(|error| failed(error, true));
     }
-    let streams = place & PLACE_STREAM != 0;
-    let len = match usize::try_from(len) {
-        Ok(len) if streams || len <= WINDOW_BYTES => len,
-        _ => return Err(failed(garbled(), true)),
+    let arrival = Arrival {
+        link,
+        index,
+        seq,
+        spin,
+        patience,
     };
-    if streams || count > 0 {
-        let arrival = Arrival {
-            link,
-            index,
-            seq,
-            spin,
-            patience,
-        };
-        return arrival.deliver(len, streams, count, place & PLACE_HELD != 0, sink);
-    }
+    arrival.deliver(&words, sink)
+}
+
+/// Takes over an answer that is there as a whole; `None` for any other.
+#[inline]
+pub(super) fn deliver_whole(lane: Lane<'_>, sink: &mut dyn ReplySink) -> Option<Result<usize, CallError>> {
+    let len = Words::of(lane).whole()?;
+    Some(take(lane, len, sink))
+}
+
+/// Takes over bytes that are where they will stay.
+#[inline]
+fn take(lane: Lane<'_>, len: usize, sink: &mut dyn ReplySink) -> Result<usize, CallError> {
     if len > 0 {
-        let room = room_for(len, 0, sink).map_err(|error| failed(error, true))?;
+        let room = room_for(len, 0, sink)?;
         let (memory, offset) = lane.result(len);
         memory.read(offset, room);
         sink.placed(len, Vec::new());
     }
     Ok(len)
+}
+
+/// What the server says about an answer. Each word is read once.
+struct Words {
+    status: u32,
+    len: u64,
+    descriptors: usize,
+    place: u32,
+}
+
+impl Words {
+    #[inline]
+    fn of(lane: Lane<'_>) -> Self {
+        Self {
+            status: lane.status().load(Ordering::Relaxed),
+            len: lane.reply_len().load(Ordering::Relaxed),
+            descriptors: lane.reply_descriptors().load(Ordering::Relaxed) as usize,
+            place: lane.place().load(Ordering::Relaxed),
+        }
+    }
+
+    /// How long a reply is that does not stream and has no descriptors.
+    #[inline]
+    fn whole(&self) -> Option<usize> {
+        let plain = self.status == Status::Done as u32 && self.descriptors == 0 && self.place == 0;
+        (plain && self.len <= WINDOW_BYTES as u64).then_some(usize::try_from(self.len).ok()?)
+    }
 }
 
 fn failed(error: CallError, consumed: bool) -> Undelivered {
@@ -116,22 +145,26 @@ struct Arrival<'a> {
 }
 
 impl Arrival<'_> {
-    /// Takes over one that streams, or has descriptors. The server may do something while its descriptors are `held`.
+    /// Takes over one that streams or has descriptors, or learns what it says instead.
     #[inline(never)]
-    fn deliver(
-        mut self,
-        len: usize,
-        streams: bool,
-        count: usize,
-        held: bool,
-        sink: &mut dyn ReplySink,
-    ) -> Result<usize, Undelivered> {
-        let descriptors = match self.descriptors(count, held) {
+    fn deliver(mut self, words: &Words, sink: &mut dyn ReplySink) -> Result<usize, Undelivered> {
+        if words.status != Status::Done as u32 {
+            return Err(refused(words.status));
+        }
+        let streams = words.place & PLACE_STREAM != 0;
+        let len = match usize::try_from(words.len) {
+            Ok(len) if streams || len <= WINDOW_BYTES => len,
+            _ => return Err(failed(garbled(), true)),
+        };
+        let descriptors = match self.descriptors(words.descriptors, words.place & PLACE_HELD != 0) {
             Ok(descriptors) => descriptors,
             Err(Undelivered::Failed(failure)) if streams => return Err(self.drain_stream(len, failure)),
             Err(undelivered) => return Err(undelivered),
         };
-        let room = match room_for(len, count, sink) {
+        if len == 0 && descriptors.is_empty() {
+            return Ok(0);
+        }
+        let room = match room_for(len, descriptors.len(), sink) {
             Ok(room) => room,
             Err(error) if streams => return Err(self.drain_stream(len, CallFailure::new(error, true))),
             Err(error) => return Err(failed(error, true)),

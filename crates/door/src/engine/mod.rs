@@ -109,7 +109,7 @@ pub use claimed::{Claimed, FinishError};
 pub use client::Target;
 pub use identity::Credentials;
 pub use maps::{Mapped, mapped};
-pub use numbers::{DescriptorCheck, call, forget, set_descriptor_check};
+pub use numbers::{DescriptorCheck, Unfinished, attempt, call, finish, forget, set_descriptor_check};
 pub use path::{AttachOptions, DeadDoor};
 pub use pool::Pool;
 pub use seed::prepare;

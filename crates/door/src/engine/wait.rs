@@ -95,7 +95,8 @@ pub(crate) fn wait(
     sleep(link, index, patience, &ready, before_sleep)
 }
 
-fn sleep(
+/// The same without looking first.
+pub(super) fn sleep(
     link: &ClientLink,
     index: usize,
     patience: &Patience<'_>,

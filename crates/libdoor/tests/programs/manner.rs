@@ -143,6 +143,15 @@ fn a_call_with_cancellation_disabled_is_not_interrupted_by_one() {
 }
 
 #[test]
+fn a_thread_is_cancelled_at_any_moment_of_a_call() {
+    answers(
+        "cancelled.c",
+        "300 and 300 cancelled, 0 wrong\nsome were in their procedure\n",
+        None,
+    );
+}
+
+#[test]
 fn cleanup_handlers_run_when_a_client_gives_up_or_is_killed() {
     answers(
         "cleanup.c",

@@ -47,15 +47,20 @@ pub(crate) fn lane_to(
 }
 
 /// The same without asking anybody, if that can be: over the link by which the door was reached last.
+#[inline]
 pub(crate) fn lane_at_hand(target: &Target) -> Option<(Taken, u64)> {
     let wanted = target.route.link();
     let handle = target.route.handle_on(wanted).filter(|_| wanted != 0)?;
-    let taken = lanes::kept_on(wanted).or_else(|| {
-        let peer = lock(PEERS.existing()?).get(&target.server).cloned()?;
-        let link = lock(&peer.links).iter().find(|link| link.id == wanted).cloned()?;
-        link.is_usable().then(|| Taken::on(&link))?
-    })?;
+    let taken = lanes::kept_on(wanted).or_else(|| other_lane_on(wanted, target))?;
     Some((taken, handle))
+}
+
+/// A lane this thread has not kept.
+#[cold]
+fn other_lane_on(wanted: u64, target: &Target) -> Option<Taken> {
+    let peer = lock(PEERS.existing()?).get(&target.server).cloned()?;
+    let link = lock(&peer.links).iter().find(|link| link.id == wanted).cloned()?;
+    link.is_usable().then(|| Taken::on(&link))?
 }
 
 #[cold]
