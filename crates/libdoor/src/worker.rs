@@ -422,11 +422,10 @@ fn next_invocation(worker: *mut Worker) -> Result<(), Errno> {
     ready.procedure = crate::create::procedure(claimed.procedure_address()).ok_or(Errno(libc::EINVAL))?;
     let claimed = worker.invocation.insert(claimed);
     ready.cookie = crate::create::cookie(claimed.cookie());
-    ready.depletion = if claimed.depleted() {
-        Depletion::of(claimed)
-    } else {
-        Depletion::None
-    };
+    ready.depletion = Depletion::None;
+    if claimed.depleted() {
+        ready.depletion = Depletion::of(claimed);
+    }
     (ready.descriptors, ready.n) = (std::ptr::null_mut(), 0);
     if claimed.has_descriptors() {
         let taken = claimed.take_descriptors().into_iter();

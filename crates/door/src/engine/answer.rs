@@ -104,13 +104,7 @@ impl Origin {
     pub(super) fn put(&self, status: Status, data: &[u8], descriptors: usize) -> usize {
         let lane = self.lease.link.lane(self.lease.index);
         let streams = data.len() > WINDOW_BYTES;
-        let mut made = 0;
-        if streams {
-            self.make(data, &mut made, CHUNK_BYTES);
-        } else if !data.is_empty() {
-            let (memory, offset) = lane.result(data.len());
-            memory.write(offset, Source::from(data));
-        }
+        let made = if data.is_empty() { 0 } else { self.put_data(data) };
         lane.status().store(status as u32, Ordering::Relaxed);
         lane.reply_len().store(data.len() as u64, Ordering::Relaxed);
         lane.reply_descriptors()
@@ -121,7 +115,19 @@ impl Origin {
         made
     }
 
+    fn put_data(&self, data: &[u8]) -> usize {
+        let mut made = 0;
+        if data.len() > WINDOW_BYTES {
+            self.make(data, &mut made, CHUNK_BYTES);
+        } else {
+            let (memory, offset) = self.lease.link.lane(self.lease.index).result(data.len());
+            memory.write(offset, Source::from(data));
+        }
+        made
+    }
+
     /// Puts the next piece of the answer into the window, which must have room for it.
+    #[cold]
     fn make(&self, data: &[u8], made: &mut usize, room: usize) {
         let (link, index) = (&self.lease.link, self.lease.index);
         let lane = link.lane(index);

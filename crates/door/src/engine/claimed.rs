@@ -100,16 +100,21 @@ impl Claimed {
         self.len = request.len;
         self.finished = false;
         self.cancelled = false;
-        let mut descriptors = 0;
         if let Some(held) = request.held {
-            self.fds = held.take();
-            descriptors = self.fds.len();
+            self.accept(held);
         }
+        let descriptors = self.fds.len();
         if let (Some(origin), Some(remembered)) = (&mut self.origin, &self.remembered) {
             origin.begin(request.seq, request.flags, cpu, timed);
             remembered.begin(request.len, descriptors, timed.is_some());
             origin.can_be_cancelled(&remembered.door);
         }
+    }
+
+    /// Its descriptors.
+    #[cold]
+    fn accept(&mut self, held: Held) {
+        self.fds = held.take();
     }
 
     /// The unreferenced invocation of a door.
@@ -314,7 +319,7 @@ impl Claimed {
     /// Answers that the door is revoked and nothing has run.
     pub fn refuse(&mut self) {
         if self.generation == fork::generation() && self.open().is_some() {
-            self.complete(Status::Revoked, &[]);
+            self.complete_empty(Status::Revoked);
         }
     }
 
@@ -357,7 +362,7 @@ impl Claimed {
             return Err(FinishError::NoCaller);
         }
         if self.is_cancelled() {
-            self.fail();
+            self.fail_unanswered();
             return Err(FinishError::NoCaller);
         }
         let Some(origin) = &self.origin else {
@@ -375,6 +380,20 @@ impl Claimed {
             self.complete(Status::Done, data);
             return Ok(());
         }
+        self.finish_with(data, descriptors, taken)
+    }
+
+    /// Answers with descriptors.
+    #[cold]
+    fn finish_with(
+        &mut self,
+        data: &[u8],
+        descriptors: &[BorrowedFd<'_>],
+        taken: Option<&mut dyn FnMut()>,
+    ) -> Result<(), FinishError> {
+        let Some(origin) = &self.origin else {
+            return Err(FinishError::NoCaller);
+        };
         match origin.send_descriptors(descriptors) {
             Ok(()) => self.offer(data, descriptors.len(), taken),
             Err(error) => {
@@ -389,7 +408,7 @@ impl Claimed {
     /// Ends the invocation because the descriptors of its answer cannot be had: the caller gets EMFILE.
     pub fn finish_without_descriptors(&mut self) {
         if self.generation == fork::generation() && !self.finished {
-            self.complete(Status::OutOfDescriptors, &[]);
+            self.complete_empty(Status::OutOfDescriptors);
         }
     }
 
@@ -436,9 +455,16 @@ impl Claimed {
     fn end(&mut self) {
         self.finished = true;
         if !self.fds.is_empty() {
-            undertaker::bury_all(std::mem::take(&mut self.fds));
+            self.bury_descriptors();
         }
-        self.door().end();
+        if let Some(remembered) = &self.remembered {
+            remembered.door.end();
+        }
+    }
+
+    #[cold]
+    fn bury_descriptors(&mut self) {
+        undertaker::bury_all(std::mem::take(&mut self.fds));
     }
 
     /// Ends the invocation without an answer, if it was not answered: the caller gets EINTR.
@@ -457,10 +483,15 @@ impl Claimed {
             } else {
                 self.door().stats.procedure_failed();
             }
-            self.complete(Status::Interrupted, &[]);
+            self.complete_empty(Status::Interrupted);
         } else {
             self.end();
         }
+    }
+
+    #[cold]
+    fn complete_empty(&mut self, status: Status) {
+        self.complete(status, &[]);
     }
 
     #[inline]

@@ -9,7 +9,7 @@ use crate::engine::MAX_DESCRIPTORS;
 use crate::engine::answer::Origin;
 use crate::engine::claimed::{Claimed, Request};
 use crate::engine::layout::{ARGUMENT_BYTES, CHUNK_BYTES, PARKED, Progress, STARVES, WINDOW_BYTES};
-use crate::engine::link::{Missing, Transfer};
+use crate::engine::link::{LaneState, Missing, Transfer};
 use crate::engine::object::{DoorObject, lock};
 use crate::engine::pool::{Pool, Work};
 use crate::engine::spin::{SERVER_BUDGET, published_cpu};
@@ -47,13 +47,10 @@ impl ServerThread {
         };
         self.cpu = published_cpu();
         let (link, index, state) = (&lease.link, lease.index, lease.state());
-        if state.parked.load(Ordering::Acquire) {
-            let transfer = lock(&state.transfer).take();
-            state.parked.store(false, Ordering::Release);
-            if let Some(mut transfer) = transfer {
-                transfer.parked = None;
-                return self.resume(claimed, transfer);
-            }
+        if state.parked.load(Ordering::Acquire)
+            && let Some(transfer) = take_up(state)
+        {
+            return self.resume(claimed, transfer);
         }
         let lane = link.lane(index);
         // Each word of the client is read once; from here on only the copies count.
@@ -103,17 +100,15 @@ impl ServerThread {
             len,
             held,
         };
-        if len == 0 {
-            self.invoke(claimed, request);
-            return true;
-        }
-        if claimed.buffer.reserve(len).is_err() {
+        if len > 0 && claimed.buffer.reserve(len).is_err() {
             request.bury();
             return refuse(door, lease, seq, Status::NoMemory, 0);
         }
         if len <= ARGUMENT_BYTES {
-            let (memory, offset) = lane.argument(len);
-            memory.read(offset, as_uninit(claimed.buffer.bytes_mut(len)));
+            if len > 0 {
+                let (memory, offset) = lane.argument(len);
+                memory.read(offset, as_uninit(claimed.buffer.bytes_mut(len)));
+            }
             self.invoke(claimed, request);
             return true;
         }
@@ -129,6 +124,7 @@ impl ServerThread {
     }
 
     /// Goes on with an argument that arrives in pieces. As [`take`](Self::take).
+    #[cold]
     fn resume(&mut self, claimed: &mut Claimed, mut transfer: Transfer) -> bool {
         let Some(Origin { lease, .. }) = &claimed.origin else {
             return false;
@@ -230,6 +226,16 @@ impl ServerThread {
         self.streak = self.streak.saturating_add(1);
         claimed.begin(request, self.cpu, self.sampler.choose());
     }
+}
+
+/// The argument that was put aside on a lane, which has more now.
+#[cold]
+fn take_up(state: &LaneState) -> Option<Transfer> {
+    let transfer = lock(&state.transfer).take();
+    state.parked.store(false, Ordering::Release);
+    let mut transfer = transfer?;
+    transfer.parked = None;
+    Some(transfer)
 }
 
 /// The limits of the door, in the order the manual page gives them. Returns the length of the argument.
