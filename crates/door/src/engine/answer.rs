@@ -100,7 +100,7 @@ impl Origin {
     }
 
     /// Writes an answer where the client looks for it, or the start of a long one; returns how much of it streams so far.
-    #[inline]
+    #[inline(always)]
     pub(super) fn put(&self, status: Status, data: &[u8], descriptors: usize) -> usize {
         let lane = self.lease.link.lane(self.lease.index);
         let streams = data.len() > WINDOW_BYTES;

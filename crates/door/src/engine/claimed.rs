@@ -95,7 +95,8 @@ impl Claimed {
     }
 
     /// The call on the lane becomes the invocation of the door remembered. Its argument is in the buffer.
-    #[inline]
+    // Always, like `invoke` and `put`: what they are passed is in registers then, and comes from there.
+    #[inline(always)]
     pub(super) fn begin(&mut self, request: Request, cpu: u32, timed: Option<Timed>) {
         self.len = request.len;
         self.finished = false;
@@ -319,7 +320,7 @@ impl Claimed {
     /// Answers that the door is revoked and nothing has run.
     pub fn refuse(&mut self) {
         if self.generation == fork::generation() && self.open().is_some() {
-            self.complete_empty(Status::Revoked);
+            self.complete(Status::Revoked, &[]);
         }
     }
 
@@ -408,7 +409,7 @@ impl Claimed {
     /// Ends the invocation because the descriptors of its answer cannot be had: the caller gets EMFILE.
     pub fn finish_without_descriptors(&mut self) {
         if self.generation == fork::generation() && !self.finished {
-            self.complete_empty(Status::OutOfDescriptors);
+            self.complete(Status::OutOfDescriptors, &[]);
         }
     }
 
@@ -483,18 +484,12 @@ impl Claimed {
             } else {
                 self.door().stats.procedure_failed();
             }
-            self.complete_empty(Status::Interrupted);
+            self.complete(Status::Interrupted, &[]);
         } else {
             self.end();
         }
     }
 
-    #[cold]
-    fn complete_empty(&mut self, status: Status) {
-        self.complete(status, &[]);
-    }
-
-    #[inline]
     fn complete(&mut self, status: Status, data: &[u8]) {
         let (Some(origin), Some(remembered)) = (&mut self.origin, &self.remembered) else {
             self.finished = true;

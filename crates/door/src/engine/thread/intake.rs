@@ -221,7 +221,7 @@ impl ServerThread {
     }
 
     /// Makes a request that was collected the invocation of the door remembered.
-    #[inline]
+    #[inline(always)]
     fn invoke(&mut self, claimed: &mut Claimed, request: Request) {
         self.streak = self.streak.saturating_add(1);
         claimed.begin(request, self.cpu, self.sampler.choose());
