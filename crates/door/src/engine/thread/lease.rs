@@ -29,10 +29,16 @@ impl Lease {
     }
 
     /// Tells the client that this thread attends to the lane: it need not ring.
+    #[inline]
     pub(crate) fn attend(&mut self, pool: &Arc<Pool>) {
-        if !self.announced
-            && let Some(number) = self.link.pool_index(pool)
-        {
+        if !self.announced {
+            self.announce(pool);
+        }
+    }
+
+    #[cold]
+    fn announce(&mut self, pool: &Arc<Pool>) {
+        if let Some(number) = self.link.pool_index(pool) {
             let lane = self.link.lane(self.index);
             lane.attending().store(small(number) + 1, Ordering::Release);
             self.announced = true;
