@@ -212,14 +212,13 @@ fn run_procedure(procedure: &Procedure, claimed: &mut Claimed, spare: &mut Vec<u
         }
         return claimed.finish(&[], &[]).is_ok();
     }
+    // The reply is sent from where the procedure has left it: it is large, and was written just now.
     let outcome = catch_unwind(AssertUnwindSafe(|| {
-        (procedure.invoke)(Invocation::new(claimed, spare))
+        let reply = (procedure.invoke)(Invocation::new(claimed, spare));
+        reply.send(claimed, spare)
     }));
-    match outcome {
-        Ok(reply) => reply.send(claimed, spare),
-        Err(panic) => {
-            std::mem::forget(panic);
-            false
-        }
-    }
+    outcome.unwrap_or_else(|panic| {
+        std::mem::forget(panic);
+        false
+    })
 }

@@ -7,7 +7,6 @@
 
 use std::cell::Cell;
 use std::ffi::{c_char, c_int, c_uint, c_void};
-use std::os::fd::BorrowedFd;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, OnceLock};
 
@@ -30,6 +29,8 @@ struct Worker {
     invocation: Option<Box<Claimed>>,
     /// True from the start of the procedure until `door_return` has succeeded.
     in_procedure: bool,
+    /// The caller of the invocation answered last had given up, or seemed to.
+    aborted: bool,
     /// The array the procedure sees as `dp`.
     descriptors: Vec<DoorDesc>,
     /// The invocation as the procedure gets it.
@@ -85,21 +86,29 @@ fn key() -> Result<libc::pthread_key_t, Errno> {
 
 impl Worker {
     /// This thread's record, if it has ever had to do with serving.
+    #[inline]
     fn current<'a>() -> Option<&'a mut Self> {
         // SAFETY: only this thread knows the pointer, it is valid until the thread ends, and no function of this
         // module holds the reference across a call into application code.
         unsafe { CURRENT.get().as_mut() }
     }
 
+    #[inline]
     fn current_or_new<'a>() -> Result<&'a mut Self, Errno> {
-        if let Some(worker) = Self::current() {
-            return Ok(worker);
+        match Self::current() {
+            Some(worker) => Ok(worker),
+            None => Self::make(),
         }
+    }
+
+    #[cold]
+    fn make<'a>() -> Result<&'a mut Self, Errno> {
         let key = key()?;
         let worker = Box::into_raw(Box::new(Self {
             thread: ServerThread::new(cancel::token())?,
             invocation: None,
             in_procedure: false,
+            aborted: false,
             descriptors: Vec::new(),
             ready: Ready::NOTHING,
             save: std::ptr::null_mut(),
@@ -118,6 +127,7 @@ impl Worker {
     }
 
     /// After a fork: the record is a copy of what the parent's thread had.
+    #[inline]
     fn is_inherited(&self) -> bool {
         self.forks != forks()
     }
@@ -189,14 +199,6 @@ pub(crate) fn unbind() -> Result<(), Errno> {
     Ok(())
 }
 
-/// What comes of a successful `door_return`.
-struct Answered {
-    /// Stack pointer of the [`serve`] frame the thread goes back to; NULL if it has none yet.
-    save: *mut c_void,
-    /// The caller had given up, or seemed to.
-    aborted: bool,
-}
-
 /// `door_return`: answers the invocation of this thread and waits for the next one. door_return(3C).
 ///
 /// Returns only on failure, and the thread still owns the invocation then.
@@ -212,16 +214,19 @@ pub(crate) unsafe extern "C-unwind" fn door_return(
     n: c_uint,
 ) -> c_int {
     let state = cancel::disable();
-    match answer(state, data.cast(), size, desc, n) {
-        Ok(Answered { save, aborted }) => {
-            if aborted {
+    match caught(move || answer(state, data.cast(), size, desc, n)) {
+        Ok(worker) => {
+            // SAFETY: this thread's own, and valid until it ends.
+            if unsafe { (*worker).aborted } {
                 // The caller's abort may have left a cancellation pending. It must end this thread now, not in the
                 // middle of somebody else's invocation.
                 cancel::act_on_pending(state);
             }
             sanitizer::leaving_frames();
+            // SAFETY: as above.
+            let save = unsafe { (*worker).save };
             if save.is_null() {
-                serve()
+                serve(worker)
             }
             // SAFETY: stored by the `invoke` below this frame; C code and this frame own nothing.
             unsafe { trampoline::resume(save) }
@@ -234,41 +239,36 @@ pub(crate) unsafe extern "C-unwind" fn door_return(
     }
 }
 
-/// The part of `door_return` that can fail.
+/// The part of `door_return` that can fail. Returns this thread's record.
+#[inline]
 fn answer(
     state: CancelState,
     data: *const u8,
     size: usize,
     desc: *const DoorDesc,
     n: c_uint,
-) -> Result<Answered, Errno> {
-    let mut answered = Answered {
-        save: std::ptr::null_mut(),
-        aborted: false,
+) -> Result<*mut Worker, Errno> {
+    let worker = Worker::current_or_new()?;
+    if worker.is_inherited() {
+        if worker.thread.binding().is_some() {
+            return Err(Errno(libc::EINVAL));
+        }
+        worker.renew()?;
+    }
+    worker.aborted = match &mut worker.invocation {
+        Some(invocation) if worker.in_procedure => finish(invocation, data, size, desc, n)?,
+        _ => {
+            Outgoing::read(desc, n)?.release();
+            false
+        }
     };
-    caught(|| {
-        let worker = Worker::current_or_new()?;
-        if worker.is_inherited() {
-            if worker.thread.binding().is_some() {
-                return Err(Errno(libc::EINVAL));
-            }
-            worker.renew()?;
-        }
-        match &mut worker.invocation {
-            Some(invocation) if worker.in_procedure => {
-                answered.aborted = finish(invocation, data, size, desc, n)?;
-                worker.in_procedure = false;
-            }
-            _ => Outgoing::read(desc, n)?.release(),
-        }
-        worker.cancel_state = state;
-        answered.save = worker.save;
-        Ok(())
-    })?;
-    Ok(answered)
+    worker.in_procedure = false;
+    worker.cancel_state = state;
+    Ok(worker)
 }
 
 /// Sends the result. True if there was nobody to send it to, or this thread was cancelled for its caller.
+#[inline]
 fn finish(
     invocation: &mut Claimed,
     data: *const u8,
@@ -276,51 +276,50 @@ fn finish(
     desc: *const DoorDesc,
     n: c_uint,
 ) -> Result<bool, Errno> {
-    if invocation.is_cancelled() {
+    let something = size > 0 || n > 0;
+    if something && invocation.is_cancelled() {
         Outgoing::read(desc, n)?.release();
         return Ok(invocation.finish(&[], &[]).is_err() || invocation.was_cancelled());
     }
-    if invocation.is_unreferenced() && (size > 0 || n > 0) {
+    if something && (invocation.is_unreferenced() || n as usize > crate::types::DESCRIPTORS_MAX) {
         return Err(Errno(libc::E2BIG));
-    }
-    let outgoing = if n as usize > crate::types::DESCRIPTORS_MAX {
-        return Err(Errno(libc::E2BIG));
-    } else if size > 0 && !in_argument(invocation, data, size) && !memory::readable(data.cast(), size) {
-        return Err(Errno(libc::EFAULT));
-    } else {
-        Outgoing::read(desc, n)?
-    };
-    if !outgoing.is_sound() {
-        return Err(outgoing.spoil());
     }
     let bytes = if size == 0 {
         &[]
-    } else {
+    } else if in_argument(invocation, data, size) || memory::readable(data.cast(), size) {
         // SAFETY: found readable; the application must not change it before `door_return` is done with it.
         unsafe { std::slice::from_raw_parts(data, size) }
-    };
-    let list;
-    let descriptors: &[BorrowedFd<'_>] = if n == 0 {
-        &[]
     } else {
-        list = outgoing.borrowed();
-        &list
+        return Err(Errno(libc::EFAULT));
     };
+    let sent = if n == 0 {
+        invocation.finish(bytes, &[])
+    } else {
+        finish_with_descriptors(invocation, bytes, &Outgoing::read(desc, n)?)?
+    };
+    match sent {
+        Ok(()) => Ok(invocation.was_cancelled()),
+        Err(FinishError::NoCaller) => Ok(true),
+        Err(error) => Err(of_finish(error)),
+    }
+}
+
+/// Sends a result with descriptors, and closes what is released in any case but that it can be tried again.
+fn finish_with_descriptors(
+    invocation: &mut Claimed,
+    bytes: &[u8],
+    outgoing: &Outgoing,
+) -> Result<Result<(), FinishError>, Errno> {
+    if !outgoing.is_sound() {
+        return Err(outgoing.spoil());
+    }
     let mut release = || outgoing.release();
     let taken: Option<&mut dyn FnMut()> = outgoing.releases().then_some(&mut release);
-    match invocation.finish_and(bytes, descriptors, taken) {
-        Ok(()) => Ok(invocation.was_cancelled()),
-        Err(FinishError::NoCaller) => {
-            outgoing.release();
-            Ok(true)
-        }
-        Err(error) => {
-            if matches!(error, FinishError::BadDescriptor) {
-                outgoing.release();
-            }
-            Err(of_finish(error))
-        }
+    let sent = invocation.finish_and(bytes, &outgoing.borrowed(), taken);
+    if matches!(sent, Err(FinishError::NoCaller | FinishError::BadDescriptor)) {
+        outgoing.release();
     }
+    Ok(sent)
 }
 
 /// True if the result lies within the argument, as many procedures answer in place.
@@ -367,11 +366,11 @@ unsafe extern "C-unwind" fn no_procedure(
 /// Serves for the rest of the thread's life. Called with cancellation disabled.
 ///
 /// `pthread_exit` and cancellation unwind through this frame, so it owns nothing.
-fn serve() -> ! {
+fn serve(worker: *mut Worker) -> ! {
     loop {
-        let Ok(worker) = next_invocation() else {
+        if caught(move || next_invocation(worker)).is_err() {
             cancel::exit()
-        };
+        }
         // SAFETY: this thread's own, and valid until it ends; what the procedure does may change other fields only.
         let ready = unsafe { &(*worker).ready };
         // SAFETY: as above.
@@ -403,56 +402,48 @@ fn serve() -> ! {
 }
 
 /// Gives the last invocation back, waits for the next, and makes it ready in this thread's record.
-fn next_invocation() -> Result<*mut Worker, Errno> {
-    let mut record = std::ptr::null_mut();
-    caught(|| {
-        let worker = Worker::current().ok_or(Errno(libc::EINVAL))?;
-        worker.descriptors.clear();
-        if let Some(answered) = worker.invocation.take() {
-            worker.thread.retire(answered);
+#[inline]
+fn next_invocation(worker: *mut Worker) -> Result<(), Errno> {
+    // SAFETY: this thread's own, valid until it ends, and not used across a call into application code.
+    let worker = unsafe { &mut *worker };
+    worker.descriptors.clear();
+    if let Some(answered) = worker.invocation.take() {
+        worker.thread.retire(answered);
+    }
+    let claimed = match worker.thread.park() {
+        Ok(claimed) => claimed,
+        Err(Stopped) if worker.is_inherited() => {
+            worker.renew()?;
+            worker.thread.park().map_err(|Stopped| Errno(libc::EINVAL))?
         }
-        let mut claimed = match worker.thread.park() {
-            Ok(claimed) => claimed,
-            Err(Stopped) if worker.is_inherited() => {
-                worker.renew()?;
-                worker.thread.park().map_err(|Stopped| Errno(libc::EINVAL))?
-            }
-            Err(Stopped) => return Err(Errno(libc::EINVAL)),
-        };
-        worker
-            .descriptors
-            .extend(claimed.take_descriptors().into_iter().map(descriptor::hand_over));
-        let ready = &mut worker.ready;
-        if claimed.depleted() {
-            ready.depletion = Depletion::of(&claimed);
-        } else {
-            ready.depletion = Depletion::None;
-        }
-        let unreferenced = claimed.is_unreferenced();
-        let argument = claimed.argument_mut();
-        ready.size = argument.len();
-        ready.argp = if unreferenced {
-            DOOR_UNREF_DATA
-        } else if ready.size == 0 {
-            std::ptr::null_mut()
-        } else {
-            argument.as_mut_ptr().cast()
-        };
-        let n = worker.descriptors.len();
-        ready.descriptors = if n == 0 {
-            std::ptr::null_mut()
-        } else {
-            worker.descriptors.as_mut_ptr()
-        };
-        ready.n = c_uint::try_from(n).unwrap_or(0);
-        ready.cookie = crate::create::cookie(claimed.cookie());
-        ready.procedure = crate::create::procedure(claimed.procedure_address()).ok_or(Errno(libc::EINVAL))?;
-        worker.in_procedure = true;
-        worker.invocation = Some(claimed);
-        record = std::ptr::from_mut(worker);
-        Ok(())
-    })?;
-    Ok(record)
+        Err(Stopped) => return Err(Errno(libc::EINVAL)),
+    };
+    let ready = &mut worker.ready;
+    ready.procedure = crate::create::procedure(claimed.procedure_address()).ok_or(Errno(libc::EINVAL))?;
+    let claimed = worker.invocation.insert(claimed);
+    ready.cookie = crate::create::cookie(claimed.cookie());
+    ready.depletion = Depletion::None;
+    if claimed.depleted() {
+        ready.depletion = Depletion::of(claimed);
+    }
+    (ready.descriptors, ready.n) = (std::ptr::null_mut(), 0);
+    if claimed.has_descriptors() {
+        let taken = claimed.take_descriptors().into_iter();
+        worker.descriptors.extend(taken.map(descriptor::hand_over));
+        ready.descriptors = worker.descriptors.as_mut_ptr();
+        ready.n = c_uint::try_from(worker.descriptors.len()).unwrap_or(0);
+    }
+    let argument = claimed.argument_mut();
+    ready.size = argument.len();
+    ready.argp = if ready.size > 0 {
+        argument.as_mut_ptr().cast()
+    } else if claimed.is_unreferenced() {
+        DOOR_UNREF_DATA
+    } else {
+        std::ptr::null_mut()
+    };
+    worker.in_procedure = true;
+    Ok(())
 }
 
 /// Start of a thread this library makes: cancellation disabled, as on Solaris, then into the pool.

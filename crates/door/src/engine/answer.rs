@@ -9,7 +9,7 @@ use super::layout::{CHUNK_BYTES, PLACE_STREAM, Progress, STARVES, WINDOW_BYTES, 
 use super::link::new_memfd;
 use super::object::{DoorObject, Reference};
 use super::server;
-use super::spin::{SERVER_BUDGET, Spin, published_cpu};
+use super::spin::{SERVER_BUDGET, Spin};
 use super::stats::Timed;
 use super::thread::{Lease, PATIENCE, cancel_if_asked, patience_with, sleep_on};
 use super::wire::{Note, NoteKind, Status};
@@ -18,20 +18,45 @@ use crate::sync::atomic::{Ordering, fence};
 use crate::sys::memory::Source;
 use crate::sys::socket;
 
-/// The call behind an invocation; an unreferenced invocation has none.
+/// The lane a thread keeps to, and the call it has taken there last.
 #[derive(Debug)]
 pub(crate) struct Origin {
     pub(crate) lease: Lease,
+    /// What the thread that serves it is known by to the cancel hook.
+    token: u64,
+    /// Processor of that thread, as published.
+    cpu: u32,
     pub(crate) seq: u32,
     pub(crate) flags: u32,
-    /// What the thread that serves it is known by to the cancel hook.
-    pub(crate) token: u64,
     pub(crate) timed: Option<Timed>,
     /// Offers of descriptors made so far in answer to it.
     pub(crate) offers: u32,
 }
 
 impl Origin {
+    /// A lane on which no call was taken yet.
+    pub(super) fn new(lease: Lease, token: u64) -> Self {
+        Self {
+            lease,
+            token,
+            cpu: 0,
+            seq: 0,
+            flags: 0,
+            timed: None,
+            offers: 0,
+        }
+    }
+
+    /// The call behind the invocation that begins.
+    #[inline]
+    pub(super) fn begin(&mut self, seq: u32, flags: u32, cpu: u32, timed: Option<Timed>) {
+        self.seq = seq;
+        self.flags = flags;
+        self.cpu = cpu;
+        self.timed = timed;
+        self.offers = 0;
+    }
+
     /// From here on whoever learns that the caller gave up may cancel the thread that runs the procedure, if the door allows it.
     #[inline]
     pub(crate) fn can_be_cancelled(&self, door: &DoorObject) {
@@ -75,27 +100,34 @@ impl Origin {
     }
 
     /// Writes an answer where the client looks for it, or the start of a long one; returns how much of it streams so far.
+    #[inline(always)]
     pub(super) fn put(&self, status: Status, data: &[u8], descriptors: usize) -> usize {
         let lane = self.lease.link.lane(self.lease.index);
         let streams = data.len() > WINDOW_BYTES;
-        let mut made = 0;
-        if streams {
-            self.make(data, &mut made, CHUNK_BYTES);
-        } else if !data.is_empty() {
-            let (memory, offset) = lane.result(data.len());
-            memory.write(offset, Source::from(data));
-        }
+        let made = if data.is_empty() { 0 } else { self.put_data(data) };
         lane.status().store(status as u32, Ordering::Relaxed);
         lane.reply_len().store(data.len() as u64, Ordering::Relaxed);
         lane.reply_descriptors()
             .store(small(descriptors), Ordering::Relaxed);
         lane.place()
             .store(if streams { PLACE_STREAM } else { 0 }, Ordering::Relaxed);
-        lane.server_cpu().store(published_cpu(), Ordering::Relaxed);
+        lane.server_cpu().store(self.cpu, Ordering::Relaxed);
+        made
+    }
+
+    fn put_data(&self, data: &[u8]) -> usize {
+        let mut made = 0;
+        if data.len() > WINDOW_BYTES {
+            self.make(data, &mut made, CHUNK_BYTES);
+        } else {
+            let (memory, offset) = self.lease.link.lane(self.lease.index).result(data.len());
+            memory.write(offset, Source::from(data));
+        }
         made
     }
 
     /// Puts the next piece of the answer into the window, which must have room for it.
+    #[cold]
     fn make(&self, data: &[u8], made: &mut usize, room: usize) {
         let (link, index) = (&self.lease.link, self.lease.index);
         let lane = link.lane(index);
@@ -112,10 +144,14 @@ impl Origin {
 
     /// Sends the rest of a long answer as fast as the client takes it. A client that stops taking it gets the rest as a file: the data
     /// belongs to the procedure, which must not wait for a client.
-    pub(super) fn stream(&self, data: &[u8], mut made: usize) {
-        if data.len() <= WINDOW_BYTES {
-            return;
+    #[inline]
+    pub(super) fn stream(&self, data: &[u8], made: usize) {
+        if data.len() > WINDOW_BYTES {
+            self.stream_rest(data, made);
         }
+    }
+
+    fn stream_rest(&self, data: &[u8], mut made: usize) {
         let (link, index) = (&self.lease.link, self.lease.index);
         let lane = link.lane(index);
         let mut spin = Spin::default();

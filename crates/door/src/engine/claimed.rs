@@ -9,9 +9,11 @@ use std::time::Instant;
 
 use super::answer::Origin;
 use super::layout::NO_RESULTS;
+use super::link::Held;
 use super::object::DoorObject;
 use super::offer::Outcome;
-use super::thread::{Lease, Remembered};
+use super::stats::Timed;
+use super::thread::Remembered;
 use super::wait::timespec;
 use super::wire::Status;
 use super::{Credentials, identity, undertaker};
@@ -19,15 +21,33 @@ use crate::error::CredentialError;
 use crate::info::{Attributes, DoorInfo};
 use crate::sync::atomic::Ordering;
 use crate::sys::memory::Buffer;
-use crate::sys::{fork, futex, probe};
+use crate::sys::{fork, futex};
+
+/// What of a client's request is still needed once it has been checked.
+#[derive(Debug)]
+pub(crate) struct Request {
+    pub(crate) seq: u32,
+    pub(crate) flags: u32,
+    pub(crate) len: usize,
+    pub(crate) held: Option<Held>,
+}
+
+impl Request {
+    /// It was refused after all.
+    pub(crate) fn bury(self) {
+        if let Some(held) = self.held {
+            held.bury();
+        }
+    }
+}
 
 /// An invocation. Dropping it unfinished fails the call with EINTR.
 #[derive(Debug)]
 pub struct Claimed {
     /// The door; `None` only while there is no invocation.
     pub(super) remembered: Option<Remembered>,
-    /// `None` for an unreferenced invocation.
-    origin: Option<Origin>,
+    /// The lane it came by, which its thread keeps; `None` for an unreferenced invocation.
+    pub(super) origin: Option<Origin>,
     pub(super) buffer: Buffer,
     len: usize,
     fds: Vec<OwnedFd>,
@@ -74,15 +94,28 @@ impl Claimed {
         })
     }
 
-    /// The invocation of the door remembered for a call, whose argument is in the buffer.
-    #[inline]
-    pub(super) fn call(&mut self, origin: Origin, len: usize, fds: Vec<OwnedFd>) {
-        self.origin = Some(origin);
-        self.len = len;
-        self.fds = fds;
+    /// The call on the lane becomes the invocation of the door remembered. Its argument is in the buffer.
+    // Always, like `invoke` and `put`: what they are passed is in registers then, and comes from there.
+    #[inline(always)]
+    pub(super) fn begin(&mut self, request: Request, cpu: u32, timed: Option<Timed>) {
+        self.len = request.len;
         self.finished = false;
         self.cancelled = false;
-        self.generation = fork::last_generation();
+        if let Some(held) = request.held {
+            self.accept(held);
+        }
+        let descriptors = self.fds.len();
+        if let (Some(origin), Some(remembered)) = (&mut self.origin, &self.remembered) {
+            origin.begin(request.seq, request.flags, cpu, timed);
+            remembered.begin(request.len, descriptors, timed.is_some());
+            origin.can_be_cancelled(&remembered.door);
+        }
+    }
+
+    /// Its descriptors.
+    #[cold]
+    fn accept(&mut self, held: Held) {
+        self.fds = held.take();
     }
 
     /// The unreferenced invocation of a door.
@@ -113,16 +146,16 @@ impl Claimed {
         self.depleted = depleted;
     }
 
-    /// Ends it, answered or not, and gives its lane back; an unreferenced invocation has none.
+    /// Ends it, answered or not; true if it has a lane, and can be used for the next call there.
     #[inline]
-    pub(super) fn retire(&mut self) -> Option<Lease> {
+    pub(super) fn retire(&mut self) -> bool {
         if self.generation != fork::last_generation() {
             // The parent's: it goes as a whole.
-            return None;
+            return false;
         }
         self.fail();
         self.buffer.trim();
-        self.origin.take().map(|origin| origin.lease)
+        self.origin.is_some()
     }
 
     /// Cookie given at the door's creation.
@@ -180,6 +213,13 @@ impl Claimed {
         self.buffer.bytes_mut(self.len)
     }
 
+    /// True if there are descriptors to be [taken](Self::take_descriptors).
+    #[must_use]
+    #[inline]
+    pub fn has_descriptors(&self) -> bool {
+        !self.fds.is_empty()
+    }
+
     /// The caller's descriptors, in order. What is not taken is closed with the invocation.
     pub fn take_descriptors(&mut self) -> Vec<OwnedFd> {
         std::mem::take(&mut self.fds)
@@ -187,6 +227,7 @@ impl Claimed {
 
     /// True for the invocation that tells that only one reference is left.
     #[must_use]
+    #[inline]
     pub fn is_unreferenced(&self) -> bool {
         self.origin.is_none() && !self.finished
     }
@@ -212,6 +253,7 @@ impl Claimed {
 
     /// True once the caller is gone or gave up.
     #[must_use]
+    #[inline]
     pub fn is_cancelled(&self) -> bool {
         self.open().is_some_and(|origin| {
             let link = &origin.lease.link;
@@ -321,7 +363,7 @@ impl Claimed {
             return Err(FinishError::NoCaller);
         }
         if self.is_cancelled() {
-            self.fail();
+            self.fail_unanswered();
             return Err(FinishError::NoCaller);
         }
         let Some(origin) = &self.origin else {
@@ -339,6 +381,20 @@ impl Claimed {
             self.complete(Status::Done, data);
             return Ok(());
         }
+        self.finish_with(data, descriptors, taken)
+    }
+
+    /// Answers with descriptors.
+    #[cold]
+    fn finish_with(
+        &mut self,
+        data: &[u8],
+        descriptors: &[BorrowedFd<'_>],
+        taken: Option<&mut dyn FnMut()>,
+    ) -> Result<(), FinishError> {
+        let Some(origin) = &self.origin else {
+            return Err(FinishError::NoCaller);
+        };
         match origin.send_descriptors(descriptors) {
             Ok(()) => self.offer(data, descriptors.len(), taken),
             Err(error) => {
@@ -364,12 +420,12 @@ impl Claimed {
         descriptors: usize,
         taken: Option<&mut dyn FnMut()>,
     ) -> Result<(), FinishError> {
-        // Before the caller goes on, who may ask.
-        self.count(Status::Done, data.len(), descriptors);
         let (Some(origin), Some(remembered)) = (&mut self.origin, &self.remembered) else {
             return Err(FinishError::NoCaller);
         };
         let door = &remembered.door;
+        // Before the caller goes on, who may ask.
+        remembered.end(Status::Done, data.len(), descriptors, origin.timed.take());
         self.cancelled |= origin.cannot_be_cancelled(door);
         let made = origin.put(Status::Done, data, descriptors);
         let outcome = origin.offer(door.pool(), taken);
@@ -399,30 +455,29 @@ impl Claimed {
     #[inline]
     fn end(&mut self) {
         self.finished = true;
-        undertaker::bury_all(std::mem::take(&mut self.fds));
-        self.door().end();
+        if !self.fds.is_empty() {
+            self.bury_descriptors();
+        }
+        if let Some(remembered) = &self.remembered {
+            remembered.door.end();
+        }
     }
 
-    #[inline]
-    fn count(&mut self, status: Status, bytes: usize, descriptors: usize) {
-        let timed = self.origin.as_mut().and_then(|origin| origin.timed.take());
-        let Remembered { door, tally, .. } = self.remembered();
-        probe::invocation_done(door.number(), status as u32, bytes as u64);
-        tally.end(bytes);
-        if descriptors > 0 {
-            door.stats.descriptors_out(descriptors);
-        }
-        if let Some(timed) = timed {
-            door.stats.timed(timed);
-        }
+    #[cold]
+    fn bury_descriptors(&mut self) {
+        undertaker::bury_all(std::mem::take(&mut self.fds));
     }
 
     /// Ends the invocation without an answer, if it was not answered: the caller gets EINTR.
     #[inline]
     fn fail(&mut self) {
-        if self.finished {
-            return;
+        if !self.finished {
+            self.fail_unanswered();
         }
+    }
+
+    #[cold]
+    fn fail_unanswered(&mut self) {
         if self.origin.is_some() {
             if self.is_cancelled() {
                 self.door().stats.error(Status::Interrupted);
@@ -435,20 +490,18 @@ impl Claimed {
         }
     }
 
-    #[inline]
     fn complete(&mut self, status: Status, data: &[u8]) {
-        if let Some(origin) = &self.origin {
-            self.cancelled |= origin.cannot_be_cancelled(self.door());
-            let made = origin.put(status, data, 0);
-            self.end();
-            self.count(status, data.len(), 0);
-            if let Some(origin) = &self.origin {
-                origin.lease.link.complete(origin.lease.index, origin.seq);
-                origin.stream(data, made);
-            }
-        } else {
+        let (Some(origin), Some(remembered)) = (&mut self.origin, &self.remembered) else {
             self.finished = true;
-        }
+            return;
+        };
+        self.cancelled |= origin.cannot_be_cancelled(&remembered.door);
+        let made = origin.put(status, data, 0);
+        remembered.end(status, data.len(), 0, origin.timed.take());
+        self.end();
+        let Some(origin) = &self.origin else { return };
+        origin.lease.link.complete(origin.lease.index, origin.seq);
+        origin.stream(data, made);
     }
 }
 
@@ -461,8 +514,8 @@ impl Drop for Claimed {
             return;
         }
         self.fail();
-        if let Some(origin) = self.origin.take() {
-            origin.lease.abandon(self.door().pool());
+        if let (Some(origin), Some(remembered)) = (self.origin.take(), &self.remembered) {
+            origin.lease.abandon(remembered.door.pool());
         }
     }
 }

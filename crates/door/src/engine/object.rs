@@ -275,8 +275,13 @@ impl DoorObject {
     #[inline]
     pub(crate) fn begin(&self) {
         if self.counts {
-            lock(&self.references).active += 1;
+            self.begin_counted();
         }
+    }
+
+    #[cold]
+    fn begin_counted(&self) {
+        lock(&self.references).active += 1;
     }
 
     /// A call, or the unreferenced invocation, has ended.
@@ -287,6 +292,7 @@ impl DoorObject {
         }
     }
 
+    #[cold]
     fn end_counted(self: &Arc<Self>) {
         let mut references = lock(&self.references);
         references.active = references.active.saturating_sub(1);

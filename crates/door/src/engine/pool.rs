@@ -36,7 +36,7 @@ pub struct Pool {
     far: OnceLock<[InternalFd; 2]>,
     queue: Mutex<VecDeque<Work>>,
     queued: AtomicUsize,
-    /// Threads that wait, or look for work: whoever takes the last one away has depleted the pool.
+    /// Threads that wait, or have looked for work for a while: whoever takes the last one away has depleted the pool.
     idle: AtomicUsize,
     /// Threads that serve this pool, idle or not.
     threads: AtomicUsize,
@@ -267,14 +267,20 @@ impl Pool {
         self.idle.fetch_add(1, Ordering::AcqRel);
     }
 
-    /// A thread stops waiting; true if it was the last one.
+    /// A thread has work; true if no other one is idle. If it was never `idle` because that work came at once, nothing has changed.
+    ///
+    /// All are busy only after one that was idle took the last one away, and was told. Of what those do that never were, nothing is missed.
     #[inline]
-    pub(crate) fn thread_busy(&self) -> bool {
+    pub(crate) fn thread_busy(&self, idle: bool) -> bool {
         // Somebody must hear the bells. Whoever takes the last listener away gets one out of its doze.
         if self.dozing.load(Ordering::SeqCst) > 0 && self.waiting.load(Ordering::SeqCst) == 0 {
             self.recall();
         }
-        self.idle.fetch_sub(1, Ordering::AcqRel) == 1
+        if idle {
+            self.idle.fetch_sub(1, Ordering::AcqRel) == 1
+        } else {
+            self.idle.load(Ordering::Acquire) == 0
+        }
     }
 
     /// Lets a thread doze on the lane it holds, as long as another one hears the bells; false if none does.

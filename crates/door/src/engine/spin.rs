@@ -18,7 +18,7 @@ const MISSES: u32 = 4;
 /// … so many opportunities are passed over.
 const SKIPPED: u32 = 64;
 /// Looks between two glances at the clock.
-const LOOKS: u32 = 16;
+pub(crate) const LOOKS: u32 = 16;
 
 /// The habits of one waiting side.
 #[derive(Debug, Clone, Copy, Default)]

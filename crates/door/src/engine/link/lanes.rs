@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use super::ServerLink;
 use super::running::Running;
-use super::{Held, ServerLink};
 use crate::engine::budget::Share;
+use crate::engine::claimed::Request;
 use crate::engine::layout::{CHUNK_BYTES, DOZES, POLLS, Progress, SLEEPS, small};
 use crate::engine::object::{DoorObject, lock};
 use crate::sync::Mutex;
@@ -42,15 +43,12 @@ const ROUSED: u8 = 2;
 /// An argument that arrives in pieces.
 #[derive(Debug)]
 pub(crate) struct Transfer {
-    pub(crate) seq: u32,
+    pub(crate) request: Request,
     pub(crate) buffer: Buffer,
     pub(crate) received: usize,
     /// How long threads have waited for it.
     pub(crate) waited: std::time::Duration,
-    pub(crate) len: usize,
-    pub(crate) held: Held,
     pub(crate) door: Arc<DoorObject>,
-    pub(crate) flags: u32,
     /// What it takes of the client's budgets while it is put aside.
     pub(crate) parked: Option<[Share; 2]>,
 }
@@ -58,7 +56,7 @@ pub(crate) struct Transfer {
 impl Transfer {
     /// Bytes that must have come before it is worth going on: clients send whole chunks.
     pub(crate) fn next(&self) -> usize {
-        self.received + (self.len - self.received).min(CHUNK_BYTES)
+        self.received + (self.request.len - self.received).min(CHUNK_BYTES)
     }
 }
 
@@ -78,13 +76,17 @@ impl ServerLink {
         if req == state.done.load(Ordering::Relaxed) {
             return false;
         }
-        if !state.parked.load(Ordering::Acquire) {
-            return true;
-        }
+        !state.parked.load(Ordering::Acquire) || self.has_more(index)
+    }
+
+    /// True if more of the argument that was put aside has come, or its client gave up.
+    #[cold]
+    fn has_more(&self, index: usize) -> bool {
+        let (lane, state) = (self.lane(index), &self.lanes[index]);
         let transfer = lock(&state.transfer);
         transfer.as_ref().is_none_or(|transfer| {
-            lane.cancel().load(Ordering::Acquire) == transfer.seq
-                || Progress::bytes(lane.wr().load(Ordering::Acquire), transfer.seq) >= transfer.next()
+            lane.cancel().load(Ordering::Acquire) == transfer.request.seq
+                || Progress::bytes(lane.wr().load(Ordering::Acquire), transfer.request.seq) >= transfer.next()
         })
     }
 
@@ -184,6 +186,7 @@ impl ServerLink {
     }
 
     /// Publishes an answer to request `seq` that may still be taken back: the lane is not done with it.
+    #[inline]
     pub(crate) fn publish(&self, index: usize, seq: u32) {
         self.lane(index).rep().swap(seq, Ordering::SeqCst);
         self.wake(index);
@@ -198,8 +201,16 @@ impl ServerLink {
     /// Wakes the client of a lane if it sleeps. The word it waits for must have been written before, with a full barrier.
     #[inline]
     pub(crate) fn wake(&self, index: usize) {
+        let sleep = self.lane(index).sleep().load(Ordering::SeqCst);
+        if sleep != 0 {
+            self.wake_sleeper(index, sleep);
+        }
+    }
+
+    #[cold]
+    fn wake_sleeper(&self, index: usize, sleep: u32) {
         let lane = self.lane(index);
-        match lane.sleep().load(Ordering::SeqCst) {
+        match sleep {
             SLEEPS => {
                 lane.tick().fetch_add(1, Ordering::SeqCst);
                 futex::wake(lane.tick(), 1);

@@ -157,7 +157,7 @@ impl ServerLink {
         for state in &self.lanes {
             let transfer = lock(&state.transfer).take();
             if let Some(transfer) = transfer {
-                transfer.held.bury();
+                transfer.request.bury();
             }
         }
         (0..LANES).for_each(|index| self.rouse(index));

@@ -36,9 +36,14 @@ impl Running {
         self.request.store(0, Ordering::Release);
         barrier::light();
         if self.cancelling.load(Ordering::Acquire) {
-            drop(lock(&self.turn));
+            self.let_them_finish();
         }
         self.cancelled.load(Ordering::Relaxed) && self.cancelled.swap(false, Ordering::Relaxed)
+    }
+
+    #[cold]
+    fn let_them_finish(&self) {
+        drop(lock(&self.turn));
     }
 
     /// Calls `cancel` with the token of the thread that runs an invocation, if one does and `wanted` agrees to its request. The

@@ -1,6 +1,5 @@
 //! How a server thread takes a request: it reads each word of the client once, checks it, and collects the argument.
 
-use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,9 +7,9 @@ use super::refuse::{refuse, refuse_lane};
 use super::{Lease, Remembered, ServerThread};
 use crate::engine::MAX_DESCRIPTORS;
 use crate::engine::answer::Origin;
-use crate::engine::claimed::Claimed;
+use crate::engine::claimed::{Claimed, Request};
 use crate::engine::layout::{ARGUMENT_BYTES, CHUNK_BYTES, PARKED, Progress, STARVES, WINDOW_BYTES};
-use crate::engine::link::{Held, Missing, Transfer};
+use crate::engine::link::{LaneState, Missing, Transfer};
 use crate::engine::object::{DoorObject, lock};
 use crate::engine::pool::{Pool, Work};
 use crate::engine::spin::{SERVER_BUDGET, published_cpu};
@@ -31,16 +30,6 @@ pub(crate) fn patience_with(bytes: usize) -> Duration {
     PATIENCE + Duration::from_micros(bytes as u64 / 64)
 }
 
-/// What became of a lane that was taken.
-pub(super) enum Taken {
-    /// The procedure has to run.
-    Invocation(Box<Claimed>),
-    /// Answered without it; the lane is still held.
-    Answered(Lease),
-    /// The lane was let go.
-    Released,
-}
-
 /// What became of an argument.
 enum Fetched {
     Whole,
@@ -50,18 +39,20 @@ enum Fetched {
 }
 
 impl ServerThread {
-    /// Takes the request of a lane that is held and has one.
-    pub(super) fn take(&mut self, pool: &Arc<Pool>, lease: Lease) -> Taken {
-        let state = &lease.link.lanes[lease.index];
-        if state.parked.load(Ordering::Acquire) {
-            let transfer = lock(&state.transfer).take();
-            state.parked.store(false, Ordering::Release);
-            if let Some(mut transfer) = transfer {
-                transfer.parked = None;
-                return self.resume(lease, transfer);
-            }
+    /// Takes the request of the lane that is held, which has one. True if the procedure has to run; otherwise the request was answered
+    /// without it, or the lane was let go.
+    pub(super) fn take(&mut self, pool: &Arc<Pool>, claimed: &mut Claimed) -> bool {
+        let Some(Origin { lease, .. }) = &claimed.origin else {
+            return false;
+        };
+        self.cpu = published_cpu();
+        let (link, index, state) = (&lease.link, lease.index, lease.state());
+        if state.parked.load(Ordering::Acquire)
+            && let Some(transfer) = take_up(state)
+        {
+            return self.resume(claimed, transfer);
         }
-        let lane = lease.link.lane(lease.index);
+        let lane = link.lane(index);
         // Each word of the client is read once; from here on only the copies count.
         let seq = lane.req().load(Ordering::Acquire);
         let flags = lane.flags().load(Ordering::Relaxed);
@@ -69,120 +60,122 @@ impl ServerThread {
         let len = lane.request_len().load(Ordering::Relaxed);
         let handle = lane.handle().load(Ordering::Relaxed);
         self.escape
-            .observe(lane.client_cpu().load(Ordering::Relaxed), published_cpu());
+            .observe(lane.client_cpu().load(Ordering::Relaxed), self.cpu);
 
-        let mut claimed = self.at_hand.take().unwrap_or_else(Claimed::none);
-        let door = match Remembered::look_up(&mut claimed.remembered, &lease.link, handle) {
+        let door = match Remembered::look_up(&mut claimed.remembered, link, handle) {
             Ok(door) => door,
             Err(status) => {
-                self.at_hand = Some(claimed);
-                refuse_lane(&lease.link, lease.index, seq, status, descriptors);
-                return Taken::Answered(lease);
+                refuse_lane(link, index, seq, status, descriptors);
+                return false;
             }
         };
         if !Arc::ptr_eq(door.pool(), pool) {
             // Another pool serves this door, and this thread must not.
-            let (link, index) = (lease.link, lease.index);
-            link.lane(index).attending().store(0, Ordering::Release);
+            lane.attending().store(0, Ordering::Release);
             link.release(index);
-            door.pool().push(Work::Lane(link, index));
-            self.at_hand = Some(claimed);
-            return Taken::Released;
+            door.pool().push(Work::Lane(Arc::clone(link), index));
+            claimed.origin = None;
+            return false;
         }
         lane.acc().store(seq, Ordering::Release);
         if lane.cancel().load(Ordering::Acquire) == seq {
-            return self.refuse(claimed, lease, seq, Status::Interrupted, descriptors);
+            return refuse(door, lease, seq, Status::Interrupted, descriptors);
         }
-        if let Err(status) = check(door, len, descriptors) {
-            return self.refuse(claimed, lease, seq, status, descriptors);
-        }
-        let Ok(len) = usize::try_from(len) else {
-            return self.refuse(claimed, lease, seq, Status::ArgumentTooLarge, descriptors);
+        let len = match check(door, len, descriptors) {
+            Ok(len) => len,
+            Err(status) => return refuse(door, lease, seq, status, descriptors),
         };
         let held = if descriptors == 0 {
-            Held::default()
+            None
         } else {
-            match lease.link.take_descriptors(lease.index, seq, descriptors) {
-                Ok(held) => held,
-                Err(missing) => {
-                    let status = match missing {
-                        Missing::NoRoom => Status::OutOfDescriptors,
-                        Missing::NotSent => Status::ArgumentTooLarge,
-                    };
-                    return self.refuse(claimed, lease, seq, status, 0);
-                }
+            match link.take_descriptors(index, seq, descriptors) {
+                Ok(held) => Some(held),
+                Err(Missing::NoRoom) => return refuse(door, lease, seq, Status::OutOfDescriptors, 0),
+                Err(Missing::NotSent) => return refuse(door, lease, seq, Status::ArgumentTooLarge, 0),
             }
         };
+        let request = Request {
+            seq,
+            flags,
+            len,
+            held,
+        };
         if len > 0 && claimed.buffer.reserve(len).is_err() {
-            held.bury();
-            return self.refuse(claimed, lease, seq, Status::NoMemory, 0);
+            request.bury();
+            return refuse(door, lease, seq, Status::NoMemory, 0);
         }
         if len <= ARGUMENT_BYTES {
             if len > 0 {
                 let (memory, offset) = lane.argument(len);
                 memory.read(offset, as_uninit(claimed.buffer.bytes_mut(len)));
             }
-            return Taken::Invocation(self.invoke(claimed, lease, seq, flags, len, held.take()));
+            self.invoke(claimed, request);
+            return true;
         }
         let transfer = Transfer {
-            seq,
+            request,
             buffer: std::mem::replace(&mut claimed.buffer, Buffer::new()),
             received: 0,
             waited: Duration::ZERO,
-            len,
-            held,
             door: Arc::clone(door),
-            flags,
             parked: None,
         };
-        self.at_hand = Some(claimed);
-        self.resume(lease, transfer)
+        self.resume(claimed, transfer)
     }
 
-    /// Goes on with an argument that arrives in pieces.
-    fn resume(&mut self, lease: Lease, mut transfer: Transfer) -> Taken {
-        let status = match self.fetch(&lease, &mut transfer) {
+    /// Goes on with an argument that arrives in pieces. As [`take`](Self::take).
+    #[cold]
+    fn resume(&mut self, claimed: &mut Claimed, mut transfer: Transfer) -> bool {
+        let Some(Origin { lease, .. }) = &claimed.origin else {
+            return false;
+        };
+        let status = match self.fetch(lease, &mut transfer) {
             Fetched::Whole => {
-                let mut claimed = self.at_hand.take().unwrap_or_else(Claimed::none);
                 let door = &transfer.door;
                 // An argument that was put aside may be for another door than the last one: remember that without a link.
                 if !matches!(&claimed.remembered, Some(known) if Arc::ptr_eq(&known.door, door)) {
                     claimed.remembered = Some(Remembered::without_link(door));
                 }
                 claimed.buffer = transfer.buffer;
-                let (seq, flags, len) = (transfer.seq, transfer.flags, transfer.len);
-                return Taken::Invocation(self.invoke(claimed, lease, seq, flags, len, transfer.held.take()));
+                self.invoke(claimed, transfer.request);
+                return true;
             }
-            Fetched::Parked => match lease.link.park_bytes(transfer.len) {
+            Fetched::Parked => match lease.link.park_bytes(transfer.request.len) {
                 Some(parked) => {
                     transfer.parked = Some(parked);
-                    self.put_aside(lease, transfer);
-                    return Taken::Released;
+                    self.put_aside(claimed, transfer);
+                    return false;
                 }
                 None => Status::NoMemory,
             },
             Fetched::Failed(status) => status,
         };
-        transfer.held.bury();
-        Taken::Answered(refuse(&transfer.door, lease, transfer.seq, status, 0))
+        let Transfer { request, door, .. } = transfer;
+        let seq = request.seq;
+        request.bury();
+        refuse(&door, lease, seq, status, 0)
     }
 
     /// Leaves an argument until its client sends more.
-    fn put_aside(&mut self, lease: Lease, transfer: Transfer) {
-        let state = &lease.link.lanes[lease.index];
+    fn put_aside(&mut self, claimed: &mut Claimed, transfer: Transfer) {
+        let Some(Origin { lease, .. }) = &claimed.origin else {
+            return;
+        };
+        let state = lease.state();
         *lock(&state.transfer) = Some(transfer);
         state.parked.store(true, Ordering::Release);
         let lane = lease.link.lane(lease.index);
         lane.stalled().store(PARKED, Ordering::SeqCst);
         fence(Ordering::SeqCst);
-        self.put_down(lease);
+        self.put_down(claimed);
     }
 
     /// Copies what the client has put into the window, as long as it keeps coming.
     fn fetch(&mut self, lease: &Lease, transfer: &mut Transfer) -> Fetched {
-        let (link, lane, seq) = (&lease.link, lease.link.lane(lease.index), transfer.seq);
+        let (link, lane, seq) = (&lease.link, lease.link.lane(lease.index), transfer.request.seq);
         lane.stalled().store(0, Ordering::Relaxed);
-        while transfer.received < transfer.len {
+        let len = transfer.request.len;
+        while transfer.received < len {
             if link.is_dead() || lane.cancel().load(Ordering::Acquire) == seq {
                 return Fetched::Failed(Status::Interrupted);
             }
@@ -207,7 +200,7 @@ impl ServerThread {
                 transfer.waited += began.elapsed();
                 continue;
             }
-            if supplied > transfer.len || supplied - transfer.received > WINDOW_BYTES {
+            if supplied > len || supplied - transfer.received > WINDOW_BYTES {
                 return Fetched::Failed(Status::ArgumentTooLarge);
             }
             let (start, end) = (transfer.received, supplied);
@@ -217,7 +210,7 @@ impl ServerThread {
             let (memory, offset) = lane.window(start);
             memory.read(
                 offset,
-                as_uninit(&mut transfer.buffer.bytes_mut(transfer.len)[start..start + step]),
+                as_uninit(&mut transfer.buffer.bytes_mut(len)[start..start + step]),
             );
             transfer.received += step;
             lane.rd()
@@ -227,62 +220,27 @@ impl ServerThread {
         Fetched::Whole
     }
 
-    /// Makes what is at hand the invocation of the door that is remembered there.
-    fn invoke(
-        &mut self,
-        mut claimed: Box<Claimed>,
-        lease: Lease,
-        seq: u32,
-        flags: u32,
-        len: usize,
-        fds: Vec<OwnedFd>,
-    ) -> Box<Claimed> {
-        let timed = self.sampler.choose();
-        let lane = (lease.link.key, lease.index);
-        self.streak = if lane == self.last_lane {
-            self.streak.saturating_add(1)
-        } else {
-            0
-        };
-        self.last_lane = lane;
-        let origin = Origin {
-            lease,
-            seq,
-            flags,
-            token: self.token,
-            timed,
-            offers: 0,
-        };
-        if let Some(remembered) = &claimed.remembered {
-            remembered.begin(len, fds.len(), timed.is_some());
-            origin.can_be_cancelled(&remembered.door);
-        }
-        claimed.call(origin, len, fds);
-        claimed
-    }
-
-    /// Answers a request to the door remembered without running anything.
-    #[cold]
-    fn refuse(
-        &mut self,
-        claimed: Box<Claimed>,
-        lease: Lease,
-        seq: u32,
-        status: Status,
-        descriptors: usize,
-    ) -> Taken {
-        if let Some(remembered) = &claimed.remembered {
-            remembered.door.stats.error(status);
-        }
-        self.at_hand = Some(claimed);
-        refuse_lane(&lease.link, lease.index, seq, status, descriptors);
-        Taken::Answered(lease)
+    /// Makes a request that was collected the invocation of the door remembered.
+    #[inline(always)]
+    fn invoke(&mut self, claimed: &mut Claimed, request: Request) {
+        self.streak = self.streak.saturating_add(1);
+        claimed.begin(request, self.cpu, self.sampler.choose());
     }
 }
 
-/// The limits of the door, in the order the manual page gives them.
+/// The argument that was put aside on a lane, which has more now.
+#[cold]
+fn take_up(state: &LaneState) -> Option<Transfer> {
+    let transfer = lock(&state.transfer).take();
+    state.parked.store(false, Ordering::Release);
+    let mut transfer = transfer?;
+    transfer.parked = None;
+    Some(transfer)
+}
+
+/// The limits of the door, in the order the manual page gives them. Returns the length of the argument.
 #[inline]
-fn check(door: &DoorObject, len: u64, descriptors: usize) -> Result<(), Status> {
+fn check(door: &DoorObject, len: u64, descriptors: usize) -> Result<usize, Status> {
     let limits = door.effective_limits();
     if limits.is_some_and(|limits| len < limits.data_min || len > limits.data_max) {
         return Err(Status::TooBig);
@@ -299,10 +257,9 @@ fn check(door: &DoorObject, len: u64, descriptors: usize) -> Result<(), Status> 
         }
     }
     if len > ARGUMENT_MAX {
-        Err(Status::ArgumentTooLarge)
-    } else {
-        Ok(())
+        return Err(Status::ArgumentTooLarge);
     }
+    usize::try_from(len).map_err(|_| Status::ArgumentTooLarge)
 }
 
 pub(crate) fn sleep_on(word: &AtomicU32, value: u32, time: Duration) {

@@ -7,7 +7,7 @@ use crate::engine::layout::small;
 use crate::engine::link::{LaneState, ServerLink};
 use crate::engine::object::DoorObject;
 use crate::engine::pool::{Pool, Work};
-use crate::engine::stats::Tally;
+use crate::engine::stats::{Tally, Timed};
 use crate::engine::wire::Status;
 use crate::sync::atomic::Ordering;
 use crate::sys::probe;
@@ -29,10 +29,16 @@ impl Lease {
     }
 
     /// Tells the client that this thread attends to the lane: it need not ring.
+    #[inline]
     pub(crate) fn attend(&mut self, pool: &Arc<Pool>) {
-        if !self.announced
-            && let Some(number) = self.link.pool_index(pool)
-        {
+        if !self.announced {
+            self.announce(pool);
+        }
+    }
+
+    #[cold]
+    fn announce(&mut self, pool: &Arc<Pool>) {
+        if let Some(number) = self.link.pool_index(pool) {
             let lane = self.link.lane(self.index);
             lane.attending().store(small(number) + 1, Ordering::Release);
             self.announced = true;
@@ -88,7 +94,7 @@ impl Remembered {
 
     /// An invocation with so much argument begins.
     #[inline]
-    pub(super) fn begin(&self, len: usize, descriptors: usize, timed: bool) {
+    pub(crate) fn begin(&self, len: usize, descriptors: usize, timed: bool) {
         let Self { door, tally, .. } = self;
         door.begin();
         tally.begin(len);
@@ -98,6 +104,20 @@ impl Remembered {
         probe::invocation_start(door.number(), len as u64, descriptors as u64);
         if timed {
             door.stats.look();
+        }
+    }
+
+    /// It has ended, with so much answer.
+    #[inline]
+    pub(crate) fn end(&self, status: Status, len: usize, descriptors: usize, timed: Option<Timed>) {
+        let Self { door, tally, .. } = self;
+        probe::invocation_done(door.number(), status as u32, len as u64);
+        tally.end(len);
+        if descriptors > 0 {
+            door.stats.descriptors_out(descriptors);
+        }
+        if let Some(timed) = timed {
+            door.stats.timed(timed);
         }
     }
 

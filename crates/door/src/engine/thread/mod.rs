@@ -9,18 +9,17 @@ use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::answer::Origin;
 use super::claimed::Claimed;
 use super::layout::{LANES, pending, small};
 use super::link::ServerLink;
 use super::pool::{Pool, Work};
 use super::server;
-use super::spin::{Escape, SERVER_BUDGET, Spin};
+use super::spin::{Escape, LOOKS, SERVER_BUDGET, Spin};
 use super::stats::Sampler;
 use crate::sync::Instant;
 use crate::sync::atomic::Ordering;
 use crate::sys::probe;
-
-use intake::Taken;
 
 pub use cancel::set_cancel_hook;
 pub(crate) use cancel::{cancel_if_asked, cancel_running};
@@ -46,10 +45,14 @@ pub struct ServerThread {
     bound: Option<Arc<Pool>>,
     token: u64,
     generation: u32,
-    lease: Option<Lease>,
+    /// The pool it serves now, which is that of the lane it holds.
     lease_pool: Option<Arc<Pool>>,
-    /// Where the next invocation will be: the last one, with the door and the buffer it used.
+    /// Where the next invocation will be: the last one, with the lane, the door and the buffer it used.
     at_hand: Option<Box<Claimed>>,
+    /// It is counted among the idle threads of the pool.
+    idle: bool,
+    /// Its processor when it took the last request, as published.
+    cpu: u32,
     sticky_since: Instant,
     /// Invocations in a row from the lane that is held, or was held last.
     streak: u32,
@@ -89,9 +92,10 @@ impl ServerThread {
             bound: None,
             token,
             generation: crate::sys::fork::generation(),
-            lease: None,
             lease_pool: None,
             at_hand: None,
+            idle: false,
+            cpu: 0,
             sticky_since: Instant::now(),
             streak: 0,
             doze_after: DOZE_AFTER,
@@ -123,8 +127,7 @@ impl ServerThread {
     /// Takes back what a finished invocation held: its buffer, and its client, whose next call is likely to be soon.
     #[inline]
     pub fn retire(&mut self, mut claimed: Box<Claimed>) {
-        if let Some(lease) = claimed.retire() {
-            self.lease = Some(lease);
+        if claimed.retire() {
             self.at_hand = Some(claimed);
         }
     }
@@ -153,26 +156,23 @@ impl ServerThread {
         let Some(pool) = self.lease_pool.take() else {
             return Err(Stopped);
         };
-        pool.thread_idle();
-        let mut claimed = self.next(&pool);
-        let last = pool.thread_busy();
+        let mut claimed = self.at_hand.take().unwrap_or_else(Claimed::none);
+        let stopped = self.next(&pool, &mut claimed);
+        claimed.set_depleted(pool.thread_busy(std::mem::take(&mut self.idle)));
         self.lease_pool = Some(pool);
-        if let Ok(claimed) = &mut claimed {
-            claimed.set_depleted(last);
-        }
-        claimed
+        stopped.map(|()| claimed)
     }
 
-    fn next(&mut self, pool: &Arc<Pool>) -> Result<Box<Claimed>, Stopped> {
+    /// Makes `claimed` the next invocation, which is on the lane held there as a rule.
+    fn next(&mut self, pool: &Arc<Pool>, claimed: &mut Box<Claimed>) -> Result<(), Stopped> {
         loop {
-            if let Some(lease) = self.lease.take() {
-                match self.linger(pool, lease) {
-                    Some(Taken::Invocation(claimed)) => return Ok(claimed),
-                    Some(Taken::Answered(lease)) => self.lease = Some(lease),
-                    Some(Taken::Released) | None => {}
+            if claimed.origin.is_some() {
+                if self.linger(pool, claimed) {
+                    return Ok(());
                 }
                 continue;
             }
+            be_idle(&mut self.idle, pool);
             if pool.is_closed() {
                 return Err(Stopped);
             }
@@ -184,9 +184,7 @@ impl ServerThread {
                 Some(work) => Some(work),
                 None => {
                     // Who knows for how long: a closed door, and what its procedure owns, is not kept by a thread that sleeps.
-                    if let Some(claimed) = &mut self.at_hand {
-                        claimed.remembered = None;
-                    }
+                    claimed.remembered = None;
                     match pool.wait(true) {
                         Ok(link) => link.and_then(|link| self.first_pending(pool, &link)),
                         Err(_) => return Err(Stopped),
@@ -195,9 +193,10 @@ impl ServerThread {
             };
             match work {
                 Some(Work::Unreferenced(door)) if door.begin_unreferenced() => {
-                    return Ok(Claimed::unreferenced(&door));
+                    *claimed = Claimed::unreferenced(&door);
+                    return Ok(());
                 }
-                Some(Work::Lane(link, index)) => self.take_lane(link, index),
+                Some(Work::Lane(link, index)) => self.take_lane(claimed, link, index),
                 Some(Work::Unreferenced(_)) | None => {}
             }
         }
@@ -223,45 +222,65 @@ impl ServerThread {
     }
 
     /// Holds a lane if it can be had and there is something to do on it.
-    fn take_lane(&mut self, link: Arc<ServerLink>, index: usize) {
+    fn take_lane(&mut self, claimed: &mut Claimed, link: Arc<ServerLink>, index: usize) {
         if link.claim(index) {
-            self.lease = Some(Lease {
+            let lane = (link.key, index);
+            if lane != self.last_lane {
+                self.last_lane = lane;
+                self.streak = 0;
+            }
+            let lease = Lease {
                 link,
                 index,
                 announced: false,
-            });
+            };
+            claimed.origin = Some(Origin::new(lease, self.token));
             self.sticky_since = Instant::now();
             self.sampler.woken();
         }
     }
 
-    /// Looks at the lane held for its client's next request; lets it go if none comes.
-    fn linger(&mut self, pool: &Arc<Pool>, mut lease: Lease) -> Option<Taken> {
-        let link = &lease.link;
-        if link.is_dead() {
-            link.release(lease.index);
-            return None;
-        }
-        let (lane, index) = (link.lane(lease.index), lease.index);
-        let others = pool.is_deaf() && self.sticky_since.elapsed() > STICKY && self.other_work(pool);
-        let ready = if others {
-            false
-        } else {
-            let peer = lane.client_cpu().load(Ordering::Relaxed);
-            lease.attend(pool);
-            let link = &lease.link;
-            self.spin.until(SERVER_BUDGET, peer, || link.has_work(index))
+    /// Looks at the lane held for its client's next request; lets it go if none comes. True if the procedure has to run for one.
+    fn linger(&mut self, pool: &Arc<Pool>, claimed: &mut Claimed) -> bool {
+        let Some(Origin { lease, .. }) = &mut claimed.origin else {
+            return false;
         };
-        if ready || (!others && self.doze(pool, &mut lease)) {
-            return Some(self.take(pool, lease));
+        let index = lease.index;
+        if lease.link.is_dead() {
+            lease.link.release(index);
+            claimed.origin = None;
+            return false;
         }
+        let others = pool.is_deaf() && self.sticky_since.elapsed() > STICKY && self.other_work(pool);
         if others {
             // What comes on this lane meanwhile waits behind them.
-            lease.abandon(pool);
-        } else {
-            self.put_down(lease);
+            if let Some(origin) = claimed.origin.take() {
+                origin.lease.abandon(pool);
+            }
+            return false;
         }
-        None
+        lease.attend(pool);
+        let link = &lease.link;
+        let peer = link.lane(index).client_cpu().load(Ordering::Relaxed);
+        // As long as the next request may come at once this thread is not idle: to say so would be two locked operations a call.
+        let mut looks = 0;
+        let idle = &mut self.idle;
+        let ready = self.spin.until(SERVER_BUDGET, peer, || {
+            if looks == LOOKS {
+                be_idle(idle, pool);
+            }
+            looks += 1;
+            link.has_work(index)
+        });
+        if ready {
+            return self.take(pool, claimed);
+        }
+        be_idle(&mut self.idle, pool);
+        if self.doze(pool, lease) {
+            return self.take(pool, claimed);
+        }
+        self.put_down(claimed);
+        false
     }
 
     /// Sleeps on the lane held, where its client can wake this thread with less ado than through the pool; true if there is work then. Only after
@@ -288,8 +307,11 @@ impl ServerThread {
         work
     }
 
-    /// Lets a lane go. If a request comes at the same moment, and nobody else takes it, holds it again.
-    fn put_down(&mut self, lease: Lease) {
+    /// Lets the lane held go. If a request comes at the same moment, and nobody else takes it, holds it again.
+    fn put_down(&mut self, claimed: &mut Claimed) {
+        let Some(Origin { lease, .. }) = claimed.origin.take() else {
+            return;
+        };
         if lease.announced {
             lease
                 .link
@@ -298,15 +320,16 @@ impl ServerThread {
                 .store(0, Ordering::Release);
         }
         if lease.link.release(lease.index) {
-            self.take_lane(lease.link, lease.index);
+            self.take_lane(claimed, lease.link, lease.index);
         }
     }
 
     /// Lets everything go before serving another pool.
     fn let_go(&mut self) {
         if let Some(pool) = self.lease_pool.take() {
-            if let Some(lease) = self.lease.take() {
-                lease.abandon(&pool);
+            let held = self.at_hand.as_mut().and_then(|claimed| claimed.origin.take());
+            if let Some(origin) = held {
+                origin.lease.abandon(&pool);
             }
             pool.thread_left();
         }
@@ -323,6 +346,14 @@ impl ServerThread {
             pool.push(work);
         }
         pool.has_queued()
+    }
+}
+
+/// From here on a thread is counted among the idle ones.
+fn be_idle(idle: &mut bool, pool: &Pool) {
+    if !*idle {
+        *idle = true;
+        pool.thread_idle();
     }
 }
 

@@ -10,12 +10,12 @@ use crate::engine::spin::published_cpu;
 use crate::engine::wire::Status;
 use crate::sync::atomic::Ordering;
 
-/// Answers request `seq` of a lane that is held, without running anything.
+/// Answers request `seq` of a lane that is held, without running anything: false, as for [`take`](super::ServerThread::take).
 #[cold]
-pub(super) fn refuse(door: &DoorObject, lease: Lease, seq: u32, status: Status, descriptors: usize) -> Lease {
+pub(super) fn refuse(door: &DoorObject, lease: &Lease, seq: u32, status: Status, descriptors: usize) -> bool {
     door.stats.error(status);
     refuse_lane(&lease.link, lease.index, seq, status, descriptors);
-    lease
+    false
 }
 
 pub(super) fn refuse_lane(
@@ -66,8 +66,9 @@ pub(crate) fn refuse_retired(link: &Arc<ServerLink>, index: usize, process_pool:
         let transfer = lock(&state.transfer).take();
         state.parked.store(false, Ordering::Release);
         if let Some(transfer) = transfer {
-            transfer.held.bury();
-            refuse_lane(link, index, transfer.seq, Status::Revoked, 0);
+            let seq = transfer.request.seq;
+            transfer.request.bury();
+            refuse_lane(link, index, seq, Status::Revoked, 0);
         }
     }
     refuse_if_revoked(link, index, process_pool);
