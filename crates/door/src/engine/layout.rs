@@ -38,6 +38,9 @@ pub(crate) const CHUNK_BYTES: usize = 64 << 10;
 /// Size of the memory of a link.
 pub(crate) const LINK_BYTES: usize = HEADER_BYTES + LANES * (LANE_BYTES + WINDOW_BYTES);
 
+/// The memory of a link.
+pub(crate) type Memory = Shared<LINK_BYTES>;
+
 const HEADER_BYTES: usize = 4096;
 const LANE_BYTES: usize = 16 << 10;
 const PENDING: usize = 256;
@@ -73,21 +76,21 @@ pub(crate) fn small(number: usize) -> u32 {
 
 /// The bits of `pool` in the header: which lanes rang.
 #[inline]
-pub(crate) fn pending(memory: &Shared, pool: usize) -> &AtomicU64 {
+pub(crate) fn pending(memory: &Memory, pool: usize) -> &AtomicU64 {
     memory.double_word(PENDING + 8 * (pool % POOLS))
 }
 
 /// One lane of a link.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Lane<'a> {
-    memory: &'a Shared,
+    memory: &'a Memory,
     index: usize,
     words: Area<'a, ARGUMENT>,
 }
 
 impl<'a> Lane<'a> {
     #[inline]
-    pub(crate) fn new(memory: &'a Shared, index: usize) -> Self {
+    pub(crate) fn new(memory: &'a Memory, index: usize) -> Self {
         let index = index % LANES;
         Self {
             memory,
@@ -266,14 +269,14 @@ impl<'a> Lane<'a> {
 
     /// The link's memory and the place in it where an argument of `len` bytes lies, if it does not stream.
     #[inline]
-    pub(crate) fn argument(self, len: usize) -> (&'a Shared, usize) {
+    pub(crate) fn argument(self, len: usize) -> (&'a Memory, usize) {
         let offset = if len <= INLINE_BYTES { 32 } else { ARGUMENT };
         (self.memory, HEADER_BYTES + self.index * LANE_BYTES + offset)
     }
 
     /// The link's memory and the place in it where a result of `len` bytes lies, if it does not stream.
     #[inline]
-    pub(crate) fn result(self, len: usize) -> (&'a Shared, usize) {
+    pub(crate) fn result(self, len: usize) -> (&'a Memory, usize) {
         let lane = HEADER_BYTES + self.index * LANE_BYTES;
         match len {
             0..=INLINE_BYTES => (self.memory, lane + 160),
@@ -283,7 +286,7 @@ impl<'a> Lane<'a> {
     }
 
     /// The link's memory and the place in it where byte `position` of a stream lies.
-    pub(crate) fn window(self, position: usize) -> (&'a Shared, usize) {
+    pub(crate) fn window(self, position: usize) -> (&'a Memory, usize) {
         let windows = HEADER_BYTES + LANES * LANE_BYTES;
         (
             self.memory,

@@ -149,32 +149,31 @@ impl crate::engine::ReplySink for VecSink {
     }
 }
 
-/// Memory shared with another process, which may write to it at any time. Not inherited by forked children.
+/// `LEN` bytes of memory shared with another process, which may write to them at any time. Not inherited by forked children.
 #[cfg(not(loom))]
 #[derive(Debug)]
-pub(crate) struct Shared {
+pub(crate) struct Shared<const LEN: usize> {
     base: NonNull<u8>,
-    len: usize,
     generation: u32,
 }
 
 // SAFETY: the mapping is valid from any thread, and every access is atomic or an opaque copy.
 #[cfg(not(loom))]
-unsafe impl Send for Shared {}
+unsafe impl<const LEN: usize> Send for Shared<LEN> {}
 // SAFETY: as above.
 #[cfg(not(loom))]
-unsafe impl Sync for Shared {}
+unsafe impl<const LEN: usize> Sync for Shared<LEN> {}
 
 #[cfg(not(loom))]
-impl Shared {
-    /// Maps the first `len` bytes of `memfd`, whose size must be sealed at no less.
-    pub(crate) fn map(memfd: BorrowedFd<'_>, len: usize) -> io::Result<Self> {
+impl<const LEN: usize> Shared<LEN> {
+    /// Maps the start of `memfd`, whose size must be sealed at no less.
+    pub(crate) fn map(memfd: BorrowedFd<'_>) -> io::Result<Self> {
         let generation = fork::generation();
         // SAFETY: a fresh mapping at an address of the kernel's choice touches nothing of ours.
         let base = unsafe {
             libc::mmap(
                 std::ptr::null_mut(),
-                len,
+                LEN,
                 libc::PROT_READ | libc::PROT_WRITE,
                 libc::MAP_SHARED,
                 memfd.as_raw_fd(),
@@ -185,18 +184,14 @@ impl Shared {
             return Err(io::Error::last_os_error());
         }
         let base = NonNull::new(base.cast()).ok_or(io::ErrorKind::OutOfMemory)?;
-        let mapping = Self {
-            base,
-            len,
-            generation,
-        };
+        let mapping = Self { base, generation };
         // The page of `fork` tells a child that this is not its own, so the child need not be without it. valgrind does not know that
         // it is, and looks for leaks in there.
         if super::valgrind::watches() {
             return Ok(mapping);
         }
         // SAFETY: the range was mapped just now and is ours alone.
-        if unsafe { libc::madvise(mapping.base.as_ptr().cast(), len, libc::MADV_DONTFORK) } != 0 {
+        if unsafe { libc::madvise(mapping.base.as_ptr().cast(), LEN, libc::MADV_DONTFORK) } != 0 {
             return Err(io::Error::last_os_error());
         }
         Ok(mapping)
@@ -205,7 +200,7 @@ impl Shared {
     #[inline]
     fn at(&self, offset: usize, len: usize) -> *mut u8 {
         assert!(
-            offset <= self.len && len <= self.len - offset,
+            offset <= LEN && len <= LEN - offset,
             "outside of the link's memory"
         );
         // SAFETY: the offset is inside the mapping, as checked.
@@ -228,12 +223,12 @@ impl Shared {
         unsafe { AtomicU64::from_ptr(self.at(offset, 8).cast()) }
     }
 
-    /// The `LEN` bytes from `offset` on, for their words.
+    /// The bytes from `offset` on, for their words.
     #[inline]
-    pub(crate) fn area<const LEN: usize>(&self, offset: usize) -> Area<'_, LEN> {
+    pub(crate) fn area<const BYTES: usize>(&self, offset: usize) -> Area<'_, BYTES> {
         assert!(offset.is_multiple_of(8));
         Area {
-            start: self.at(offset, LEN),
+            start: self.at(offset, BYTES),
             memory: PhantomData,
         }
     }
@@ -260,7 +255,7 @@ impl Shared {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Area<'a, const LEN: usize> {
     start: *mut u8,
-    memory: PhantomData<&'a Shared>,
+    memory: PhantomData<&'a u8>,
 }
 
 #[cfg(not(loom))]
@@ -287,12 +282,12 @@ impl<'a, const LEN: usize> Area<'a, LEN> {
 }
 
 #[cfg(not(loom))]
-impl Drop for Shared {
+impl<const LEN: usize> Drop for Shared<LEN> {
     fn drop(&mut self) {
         // A forked child never had this mapping; something else may live at its address there.
         if self.generation == fork::last_generation() {
             // SAFETY: mapped by `map`, unmapped once, and no reference into it outlives `self`.
-            unsafe { libc::munmap(self.base.as_ptr().cast(), self.len) };
+            unsafe { libc::munmap(self.base.as_ptr().cast(), LEN) };
         }
     }
 }

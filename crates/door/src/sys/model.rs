@@ -99,7 +99,7 @@ pub(super) fn until<T>(mut system_call: impl FnMut() -> Option<T>) -> T {
 
 /// The memory of a link. Words come into being when they are named for the first time, which must be before there are other threads.
 #[derive(Debug, Clone)]
-pub(crate) struct Shared(Arc<[OnceLock<Box<Place>>]>);
+pub(crate) struct Shared<const LEN: usize>(Arc<[OnceLock<Box<Place>>]>);
 
 #[derive(Debug)]
 enum Place {
@@ -117,35 +117,28 @@ unsafe impl Sync for Place {}
 /// Header and lanes; windows are not modelled.
 const PLACES: usize = (4096 + 3 * (16 << 10)) / 4;
 
-impl Shared {
-    pub(crate) fn map(_: BorrowedFd<'_>, _: usize) -> std::io::Result<Self> {
+impl<const LEN: usize> Shared<LEN> {
+    pub(crate) fn map(_: BorrowedFd<'_>) -> std::io::Result<Self> {
         Ok(Self((0..PLACES).map(|_| OnceLock::new()).collect()))
     }
 
-    fn place(&self, offset: usize, make: impl FnOnce() -> Place) -> &Place {
-        self.0[offset / 4].get_or_init(|| Box::new(make()))
-    }
-
-    pub(crate) fn area<const LEN: usize>(&self, offset: usize) -> Area<'_, LEN> {
-        Area { memory: self, offset }
+    pub(crate) fn area<const BYTES: usize>(&self, offset: usize) -> Area<'_, BYTES> {
+        Area {
+            places: &self.0,
+            offset,
+        }
     }
 
     pub(crate) fn word(&self, offset: usize) -> &AtomicU32 {
-        match self.place(offset, || Place::Word(AtomicU32::new(0))) {
-            Place::Word(word) => word,
-            other => panic!("a word at {offset}, which is {other:?}"),
-        }
+        word(&self.0, offset)
     }
 
     pub(crate) fn double_word(&self, offset: usize) -> &AtomicU64 {
-        match self.place(offset, || Place::DoubleWord(AtomicU64::new(0))) {
-            Place::DoubleWord(word) => word,
-            other => panic!("a double word at {offset}, which is {other:?}"),
-        }
+        double_word(&self.0, offset)
     }
 
     fn bytes(&self, offset: usize) -> &UnsafeCell<Vec<u8>> {
-        match self.place(offset, || Place::Bytes(UnsafeCell::new(Vec::new()))) {
+        match place(&self.0, offset, || Place::Bytes(UnsafeCell::new(Vec::new()))) {
             Place::Bytes(bytes) => bytes,
             other => panic!("bytes at {offset}, which is {other:?}"),
         }
@@ -168,19 +161,37 @@ impl Shared {
     }
 }
 
+fn place(places: &[OnceLock<Box<Place>>], offset: usize, make: impl FnOnce() -> Place) -> &Place {
+    places[offset / 4].get_or_init(|| Box::new(make()))
+}
+
+fn word(places: &[OnceLock<Box<Place>>], offset: usize) -> &AtomicU32 {
+    match place(places, offset, || Place::Word(AtomicU32::new(0))) {
+        Place::Word(word) => word,
+        other => panic!("a word at {offset}, which is {other:?}"),
+    }
+}
+
+fn double_word(places: &[OnceLock<Box<Place>>], offset: usize) -> &AtomicU64 {
+    match place(places, offset, || Place::DoubleWord(AtomicU64::new(0))) {
+        Place::DoubleWord(word) => word,
+        other => panic!("a double word at {offset}, which is {other:?}"),
+    }
+}
+
 /// Part of the memory of a link.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Area<'a, const LEN: usize> {
-    memory: &'a Shared,
+pub(crate) struct Area<'a, const BYTES: usize> {
+    places: &'a [OnceLock<Box<Place>>],
     offset: usize,
 }
 
-impl<'a, const LEN: usize> Area<'a, LEN> {
+impl<'a, const BYTES: usize> Area<'a, BYTES> {
     pub(crate) fn word<const AT: usize>(self) -> &'a AtomicU32 {
-        self.memory.word(self.offset + AT)
+        word(self.places, self.offset + AT)
     }
 
     pub(crate) fn double_word<const AT: usize>(self) -> &'a AtomicU64 {
-        self.memory.double_word(self.offset + AT)
+        double_word(self.places, self.offset + AT)
     }
 }

@@ -7,12 +7,11 @@ use std::sync::OnceLock;
 use super::ClientLink;
 use super::ask::ask;
 use crate::engine::internal::InternalFd;
-use crate::engine::layout::LINK_BYTES;
+use crate::engine::layout::{LINK_BYTES, Memory};
 use crate::engine::server::socket_pair;
 use crate::engine::wait::Patience;
 use crate::engine::wire::{Request, RequestKind};
 use crate::error::CallError;
-use crate::sys::memory::Shared;
 use crate::sys::socket;
 
 /// Makes a link to the server of the door `fd`.
@@ -30,7 +29,7 @@ pub(super) fn hello(fd: BorrowedFd<'_>, patience: &Patience<'_>) -> Result<(Clie
         return Err(CallError::OutOfDescriptors);
     };
     check_memory(&memfd)?;
-    let memory = Shared::map(memfd.as_fd(), LINK_BYTES)?;
+    let memory = Memory::map(memfd.as_fd())?;
     let link = ClientLink::new(InternalFd::new(ours), number, answer.token, memory);
     keep_bell(&link, answer.pool, Some(bell))?;
     Ok((link, pooled(answer.pool, answer.handle)))
@@ -41,7 +40,7 @@ impl ClientLink {
     /// A link whose two ends are in one process. `known` is what the server says of the door.
     pub(in crate::engine) fn of_model(
         socket: OwnedFd,
-        memory: Shared,
+        memory: Memory,
         known: (u64, u32, Option<OwnedFd>),
     ) -> (Self, u64) {
         let (handle, pool, bell) = known;

@@ -11,10 +11,9 @@ use std::collections::HashMap;
 use std::sync::OnceLock;
 
 use super::internal::InternalFd;
-use super::layout::{LANES, Lane, POOLS, pending};
+use super::layout::{LANES, Lane, Memory, POOLS, pending};
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use crate::sys::memory::Shared;
 use crate::sys::{epoll, fork};
 
 use lanes::Owner;
@@ -36,7 +35,7 @@ pub(crate) struct ClientLink {
     pub(crate) socket: InternalFd,
     /// Number of the other end of the socket: what a proof is about.
     number: u64,
-    pub(crate) memory: Shared,
+    pub(crate) memory: Memory,
     dead: AtomicBool,
     bells: [OnceLock<InternalFd>; POOLS],
     lanes: [Owner; LANES],
@@ -55,7 +54,7 @@ static NEXT_ID: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new
 
 impl ClientLink {
     /// A link over `socket`, whose other end has this `number`; without bells, and with no door known.
-    fn new(socket: InternalFd, number: u64, token: [u8; 16], memory: Shared) -> Self {
+    fn new(socket: InternalFd, number: u64, token: [u8; 16], memory: Memory) -> Self {
         Self {
             id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
             generation: fork::generation(),

@@ -13,13 +13,12 @@ use std::sync::Arc;
 use super::budget::{Account, Budget};
 use super::errand::{Channel, Errand};
 use super::internal::InternalFd;
-use super::layout::{LANES, LINK_BYTES, Lane};
+use super::layout::{LANES, LINK_BYTES, Lane, Memory};
 use super::object::{Export, lock};
 use super::undertaker;
 use super::wire::{Note, NoteKind};
 use crate::sync::Mutex;
 use crate::sync::atomic::{AtomicBool, AtomicU32, AtomicUsize, Ordering};
-use crate::sys::memory::Shared;
 use crate::sys::process::Ids;
 use crate::sys::{process, socket};
 
@@ -37,7 +36,7 @@ pub(crate) struct ServerLink {
     pub(crate) token: [u8; 16],
     /// User the link is counted for.
     pub(crate) user: u32,
-    pub(crate) memory: Shared,
+    pub(crate) memory: Memory,
     /// The control thread's.
     socket: InternalFd,
     /// A copy of it in the application's table, once a server thread needed one.
@@ -91,7 +90,7 @@ impl ServerLink {
             key,
             token: process::random()?,
             user: record.euid,
-            memory: Shared::map(memfd.as_fd(), LINK_BYTES)?,
+            memory: Memory::map(memfd.as_fd())?,
             socket: InternalFd::new(socket),
             copy: Mutex::default(),
             channel: Arc::clone(channel),

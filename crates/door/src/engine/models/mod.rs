@@ -20,7 +20,7 @@ use super::claimed::{Claimed, FinishError};
 use super::client::{ClientLink, Taken, Target, split};
 use super::errand::Channel;
 use super::internal::InternalFd;
-use super::layout::{LANES, Lane, pending};
+use super::layout::{LANES, Lane, Memory, pending};
 use super::link::ServerLink;
 use super::object::{DoorObject, Export, Reference};
 use super::pool::{Pool, Work};
@@ -28,7 +28,7 @@ use super::server::socket_pair;
 use super::thread::ServerThread;
 use super::wait::Patience;
 use super::{Attributes, DoorSpec, Limits};
-use crate::sys::memory::{Shared, Source, VecSink};
+use crate::sys::memory::{Source, VecSink};
 use crate::sys::process::Ids;
 
 /// The argument of a call during which orders begin to be tried: what is before it happens in one.
@@ -175,7 +175,7 @@ impl Drop for World {
 }
 
 /// Words of a link come into being when they are named; loom wants to know of them before there are threads.
-fn name_all_words(memory: &Shared) {
+fn name_all_words(memory: &Memory) {
     pending(memory, 0);
     for index in 0..LANES {
         let lane = Lane::new(memory, index);
