@@ -12,7 +12,7 @@
 
 use std::cell::{Cell, RefCell};
 use std::ffi::{c_int, c_void};
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicPtr, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -35,8 +35,8 @@ struct Caller {
     guarded: bool,
     /// The number of its last call << 2 | how far that is.
     call: AtomicU64,
-    /// Somebody cancels the thread. If it was seen to begin a call, it acts on that by itself.
-    marked: AtomicBool,
+    /// Whether somebody cancels the thread, and who carries it out.
+    mark: AtomicU8,
 }
 
 /// The call is over, or cancellation is disabled: nobody interrupts it.
@@ -47,14 +47,21 @@ const BEGINS: u64 = 1;
 const SLEEPS: u64 = 2;
 const STATE: u64 = 3;
 
+/// Nobody cancels the thread.
+const UNMARKED: u8 = 0;
+/// The thread cancels itself.
+const LEFT: u8 = 1;
+/// Who has come to cancel it is about to: it may not begin a call with its cancellation enabled.
+const HELD: u8 = 2;
+
 impl Caller {
-    /// From here on its thread acts on marks. True if there was none: then it will see any other.
+    /// From here on its thread acts on a mark. True if there was none: then it will see any other.
     #[inline]
     fn begin(&self) -> bool {
         let next = (self.call.load(Ordering::Relaxed) | STATE).wrapping_add(1);
         self.call.store(next | BEGINS, Ordering::Relaxed);
         barrier::light();
-        !self.marked.load(Ordering::Relaxed)
+        self.mark.load(Ordering::Relaxed) == UNMARKED
     }
 
     /// Its thread has got so far. True if it was left a mark, which is gone now.
@@ -63,20 +70,29 @@ impl Caller {
         let call = self.call.load(Ordering::Relaxed) & !STATE;
         self.call.store(call | state, Ordering::Release);
         barrier::light();
-        self.marked.load(Ordering::Relaxed) && self.marked.swap(false, Ordering::Relaxed)
+        self.mark.load(Ordering::Relaxed) == LEFT && self.change_mark(LEFT, UNMARKED)
+    }
+
+    fn change_mark(&self, from: u8, to: u8) -> bool {
+        self.mark
+            .compare_exchange(from, to, Ordering::AcqRel, Ordering::Relaxed)
+            .is_ok()
     }
 
     /// Cancels the thread, which is not this one; `None` if it does that itself.
-    fn cancel(&self) -> Option<c_int> {
-        self.marked.store(true, Ordering::Relaxed);
-        // Either it is seen here to begin, or sees the mark.
+    ///
+    /// # Safety
+    /// The thread exists.
+    unsafe fn cancel(&self) -> Option<c_int> {
+        self.mark.store(LEFT, Ordering::Relaxed);
+        // Either the thread is seen here to begin, or sees the mark.
         barrier::heavy();
-        if self.call.load(Ordering::Acquire) & STATE == BEGINS {
+        if self.call.load(Ordering::Acquire) & STATE == BEGINS || !self.change_mark(LEFT, HELD) {
             return None;
         }
-        // SAFETY: as the caller of `pthread_cancel` vouches; that the thread ends meanwhile is ruled out by the lock of its list.
+        // SAFETY: as the caller vouches.
         let result = unsafe { next_pthread_cancel(self.thread) };
-        self.marked.store(false, Ordering::Release);
+        self.change_mark(HELD, UNMARKED);
         Some(result)
     }
 }
@@ -122,7 +138,7 @@ impl Place {
             forks: crate::worker::forks(),
             guarded: is_in_force(),
             call: AtomicU64::new(ALONE),
-            marked: AtomicBool::new(false),
+            mark: AtomicU8::new(UNMARKED),
         });
         callers().push(Arc::clone(&caller));
         Self(caller)
@@ -272,25 +288,25 @@ fn is_in_force() -> bool {
 /// The thread exists.
 #[unsafe(no_mangle)]
 pub(crate) unsafe extern "C-unwind" fn pthread_cancel(thread: libc::pthread_t) -> c_int {
-    let is_it = |caller: &&Arc<Caller>| caller.thread == thread;
+    let caller = || callers().iter().find(|caller| caller.thread == thread).cloned();
     // SAFETY: always succeeds.
-    let other = thread != unsafe { libc::pthread_self() };
-    let cancelled = {
-        let callers = callers();
-        let caller = callers.iter().find(is_it).filter(|_| other);
-        caller.map(|caller| caller.cancel())
-    };
-    let result = match cancelled {
-        Some(Some(result)) => result,
-        Some(None) => return 0,
-        // SAFETY: as the caller vouches. With asynchronous cancellation of its own this thread ends here: this frame owns nothing.
-        None => unsafe { next_pthread_cancel(thread) },
+    let result = if thread == unsafe { libc::pthread_self() } {
+        // SAFETY: this thread exists. If its cancellation is asynchronous it ends here, in a frame that owns nothing.
+        unsafe { next_pthread_cancel(thread) }
+    } else if let Some(caller) = caller() {
+        // SAFETY: as the caller of this function vouches.
+        match unsafe { caller.cancel() } {
+            Some(result) => result,
+            None => return 0,
+        }
+    } else {
+        // SAFETY: as the caller vouches.
+        unsafe { next_pthread_cancel(thread) }
     };
     if result == 0 {
         // Either the thread sees that it is cancelled, or it is seen here to call.
         barrier::heavy();
-        let called = callers().iter().find(is_it).cloned();
-        let called = called.map(|caller| (caller.call.load(Ordering::Acquire), caller));
+        let called = caller().map(|caller| (caller.call.load(Ordering::Acquire), caller));
         if let Some(called) = called.filter(|(call, _)| call & STATE != ALONE) {
             let called = Box::into_raw(Box::new(called));
             if cancel::start_detached(interrupt, called.cast()).is_err() {
