@@ -40,13 +40,53 @@ pub(crate) struct Hold {
 }
 
 thread_local! {
-    /// Lanes this thread has kept, by link, most recently used last; and this thread's number.
-    static KEPT_LANES: RefCell<Vec<Taken>> = const { RefCell::new(Vec::new()) };
+    static KEPT_LANES: RefCell<Kept> = const { RefCell::new(Kept { last: None, others: Vec::new() }) };
+    /// This thread's number.
     static THREAD: u64 = NEXT_ID.fetch_add(1, Ordering::Relaxed);
 }
 
-/// Links one thread remembers a lane of.
-const KEPT_PER_THREAD: usize = 8;
+/// Lanes a thread has kept, of different links.
+#[derive(Debug)]
+struct Kept {
+    /// The one used last, as a rule.
+    last: Option<Taken>,
+    /// Others, most recently used last.
+    others: Vec<Taken>,
+}
+
+/// Links one thread remembers a lane of, beside that of the last.
+const OTHERS: usize = 7;
+
+impl Kept {
+    #[inline]
+    fn take(&mut self, link: u64) -> Option<Taken> {
+        match &self.last {
+            Some(last) if last.link.id == link => self.last.take(),
+            _ => self.take_other(link),
+        }
+    }
+
+    #[cold]
+    fn take_other(&mut self, link: u64) -> Option<Taken> {
+        let at = self.others.iter().rposition(|taken| taken.link.id == link)?;
+        Some(self.others.remove(at))
+    }
+
+    #[inline]
+    fn keep(&mut self, taken: Taken) {
+        if let Some(before) = self.last.replace(taken) {
+            self.keep_other(before);
+        }
+    }
+
+    #[cold]
+    fn keep_other(&mut self, taken: Taken) {
+        if self.others.len() >= OTHERS {
+            self.others.remove(0);
+        }
+        self.others.push(taken);
+    }
+}
 
 impl ClientLink {
     /// Number of the next request of a lane this thread calls on. 0 is skipped: it is what fresh memory says.
@@ -114,11 +154,7 @@ impl ClientLink {
 /// The lane this thread has kept on a link, if it still has it.
 #[inline]
 pub(super) fn kept_on(link: u64) -> Option<Taken> {
-    let kept = KEPT_LANES.try_with(|kept| {
-        let mut kept = kept.try_borrow_mut().ok()?;
-        let at = kept.iter().rposition(|taken| taken.link.id == link)?;
-        Some(kept.swap_remove(at))
-    });
+    let kept = KEPT_LANES.try_with(|kept| kept.try_borrow_mut().ok()?.take(link));
     let taken = kept.ok()??;
     let (from, to) = (taken.thread << 2 | KEPT, taken.thread << 2 | CALLING);
     // Another thread may have taken the lane away, and a signal handler may be calling while we are here.
@@ -156,10 +192,7 @@ impl Taken {
         // At the end of the thread there is nothing to keep it in: the lane is taken away when it is needed.
         let _ = KEPT_LANES.try_with(|kept| {
             if let Ok(mut kept) = kept.try_borrow_mut() {
-                if kept.len() >= KEPT_PER_THREAD {
-                    kept.remove(0);
-                }
-                kept.push(self);
+                kept.keep(self);
             }
         });
     }
@@ -197,7 +230,8 @@ impl DerefMut for Taken {
 pub(super) fn forget_unusable_lanes() {
     let _ = KEPT_LANES.try_with(|kept| {
         if let Ok(mut kept) = kept.try_borrow_mut() {
-            kept.retain(|taken| taken.link.is_usable());
+            kept.last.take_if(|taken| !taken.link.is_usable());
+            kept.others.retain(|taken| taken.link.is_usable());
         }
     });
 }
