@@ -12,6 +12,7 @@ mod ls;
 mod open;
 mod output;
 mod proc;
+mod program;
 mod serve;
 mod serve_io;
 mod sock_diag;

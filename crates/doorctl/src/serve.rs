@@ -18,7 +18,7 @@ use signal_hook::iterator::Signals;
 
 use crate::cli::seconds;
 use crate::serve_io::{self, Ended};
-use crate::sys;
+use crate::{program, sys};
 
 /// Make a door of a command: each call runs it with the argument on its standard input; what it prints is the answer.
 ///
@@ -48,7 +48,7 @@ pub(crate) struct Options {
     /// Kill a command that runs longer than this many seconds.
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     time_limit: Option<Duration>,
-    /// The command and its arguments, after --.
+    /// The command and its arguments, after --. It must exist when doorctl starts.
     #[arg(last = true, required = true, value_name = "COMMAND")]
     command: Vec<OsString>,
 }
@@ -70,6 +70,7 @@ struct Running {
 
 pub(crate) fn run(options: Options) -> anyhow::Result<()> {
     let path = std::path::absolute(&options.path)?;
+    program::check(&options.command[0])?;
     // Before there is anything to clean up.
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
     let _reserved = if options.accept_fds {

@@ -1,5 +1,6 @@
 //! `doorctl serve`.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -110,14 +111,62 @@ fn a_command_that_fails_fails_the_call_and_the_reason_is_told() {
     killed.program.wait_for("sh was killed by signal 15");
 }
 
+/// A file with a script, which may be executed or not.
+fn script_in(folder: &Path, name: &str, mode: u32) -> String {
+    let path = path_in(folder, name);
+    std::fs::write(&path, "#!/bin/sh\n").unwrap();
+    std::fs::set_permissions(&path, PermissionsExt::from_mode(mode)).unwrap();
+    path
+}
+
 #[test]
-fn a_command_that_does_not_exist_fails_the_call() {
+fn a_command_that_cannot_be_run_is_an_error_at_the_start() {
     let folder = tempfile::tempdir().unwrap();
     let path = path_in(folder.path(), "door");
-    let mut program = Running::start(&mut doorctl(&["serve", &path, "--", "/no/such/command"]));
+    let plain = script_in(folder.path(), "plain", 0o644);
+    let cases = [
+        ("nosuchcommand", "not found in PATH"),
+        ("plain", "no permission to execute it"),
+        ("/no/such/command", "No such file"),
+        (&plain, "no permission to execute it"),
+        (folder.path().to_str().unwrap(), "no permission to execute it"),
+    ];
+    for (command, why) in cases {
+        let mut serve = doorctl(&["serve", &path, "--", command]);
+        let mut program = Running::start(serve.env("PATH", folder.path()));
+        let said = program.wait_for("");
+        assert!(
+            said.starts_with(&format!("doorctl: cannot run {command}: {why}")),
+            "{said}"
+        );
+        assert_eq!(program.end().0, Some(1));
+        assert!(!std::fs::exists(&path).unwrap());
+    }
+}
+
+#[test]
+fn a_command_is_found_in_any_folder_of_the_path() {
+    let folders = [(); 3].map(|()| tempfile::tempdir().unwrap());
+    script_in(folders[1].path(), "command", 0o644);
+    script_in(folders[2].path(), "command", 0o755);
+    let search = std::env::join_paths(folders.iter().map(tempfile::TempDir::path)).unwrap();
+    let path = path_in(folders[0].path(), "door");
+    let mut serve = doorctl(&["serve", &path, "--", "command"]);
+    let mut program = Running::start(serve.env("PATH", search));
     program.wait_for("serving");
+    assert_eq!(call(&DoorHandle::open(&path).unwrap(), b"").unwrap(), b"");
+}
+
+#[test]
+fn a_command_that_disappears_fails_the_call() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = path_in(folder.path(), "door");
+    let command = script_in(folder.path(), "command", 0o755);
+    let mut program = Running::start(&mut doorctl(&["serve", &path, "--", &command]));
+    program.wait_for("serving");
+    std::fs::remove_file(&command).unwrap();
     assert_eq!(run(&["call", &path]).code, Some(3));
-    program.wait_for("cannot run /no/such/command");
+    program.wait_for(&format!("cannot run {command}"));
 }
 
 #[test]
