@@ -299,6 +299,32 @@ fn signals_detach_the_door_and_kill_what_runs() {
     }
 }
 
+/// The command has ended by then; its output has not.
+#[test]
+fn what_a_command_has_started_and_left_is_killed_with_the_call() {
+    for ends_caller in [true, false] {
+        let mut served = Served::start(&[], "sleep 1000 & echo $! >child");
+        let caller = Running::start(&mut doorctl(&["call", &served.path]));
+        let pid = pid_in(&served.file("child"));
+        if ends_caller {
+            drop(caller);
+        } else {
+            served.program.signal(Signal::TERM);
+            assert_eq!(served.program.end().0, Some(0));
+        }
+        wait_until_gone(&pid);
+    }
+}
+
+#[test]
+fn a_command_leads_a_session_of_its_own() {
+    // Fields 5 and 6 are the process group and the session.
+    let served = Served::start(&[], "read -r line </proc/$$/stat; set -- $line; echo $$ $5 $6");
+    let told = String::from_utf8(call(&served.open(), b"").unwrap()).unwrap();
+    let numbers: Vec<&str> = told.split_whitespace().collect();
+    assert_eq!(numbers, [numbers[0]; 3]);
+}
+
 #[test]
 fn a_command_does_not_outlive_a_doorctl_that_is_killed() {
     let mut served = Served::start(&[], "echo $$ >pid; exec sleep 1000");
