@@ -18,7 +18,7 @@ use signal_hook::iterator::Signals;
 
 use crate::cli::seconds;
 use crate::serve_io::{self, Ended};
-use crate::{program, sys};
+use crate::{output, program, sys};
 
 /// Make a door of a command: each call runs it with the argument on its standard input; what it prints is the answer.
 ///
@@ -111,7 +111,7 @@ pub(crate) fn run(options: Options) -> anyhow::Result<()> {
             error => error.into(),
         })
         .with_context(|| path.display().to_string())?;
-    eprintln!("doorctl: serving {}", path.display());
+    output::say(format_args!("serving {}", path.display()));
     signals.forever().next();
     drop(attachment);
     door.revoke();
@@ -127,7 +127,7 @@ impl Service {
                 let who = call
                     .credentials()
                     .map_or_else(|_| "?".to_owned(), |who| who.pid.to_string());
-                eprintln!("doorctl: call of process {who}: {why:#}");
+                output::say(format_args!("call of process {who}: {why:#}"));
                 // A door has no other way to answer with an error: its caller gets EINTR.
                 std::panic::resume_unwind(Box::new(()))
             }

@@ -1,7 +1,10 @@
 //! `doorctl serve`.
 
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixDatagram;
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use door::{Call, CallError, DoorHandle};
@@ -111,6 +114,33 @@ fn a_command_that_fails_fails_the_call_and_the_reason_is_told() {
     killed.program.wait_for("sh was killed by signal 15");
 }
 
+/// Commands share the standard error of doorctl, and may write to it at any moment.
+#[test]
+fn what_is_told_of_a_call_is_one_line_that_nothing_comes_between() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = path_in(folder.path(), "door");
+    let (ours, theirs) = UnixDatagram::pair().unwrap();
+    ours.set_read_timeout(Some(PATIENCE)).unwrap();
+    let hear = || {
+        let mut record = [0; 1000];
+        let size = ours.recv(&mut record).unwrap();
+        String::from_utf8(record[..size].to_vec()).unwrap()
+    };
+    let mut serve = Command::new("sh");
+    serve
+        .args(["-c", "exec \"$@\" 2>&0", "sh", env!("CARGO_BIN_EXE_doorctl")])
+        .args(["serve", &path, "--", "sh", "-c", "exit 7"])
+        .stdin(OwnedFd::from(theirs));
+    let _program = Running::start(&mut serve);
+    assert_eq!(hear(), format!("doorctl: serving {path}\n"));
+    let caller = Running::start(&mut doorctl(&["call", &path]));
+    let pid = caller.child.id();
+    assert_eq!(
+        hear(),
+        format!("doorctl: call of process {pid}: sh exited with status 7\n")
+    );
+}
+
 /// A file with a script, which may be executed or not.
 fn script_in(folder: &Path, name: &str, mode: u32) -> String {
     let path = path_in(folder, name);
@@ -184,7 +214,7 @@ fn descriptors_are_passed_on_from_3() {
     assert_eq!(door.call_with(request).unwrap().data(), b"2\nonetwo");
     // None of doorctl's own descriptors are there: no others than a command of this test has.
     let bare = Served::start(&["--accept-fds"], "ls /proc/self/fd");
-    let here = std::process::Command::new("sh")
+    let here = Command::new("sh")
         .args(["-c", "ls /proc/self/fd"])
         .output()
         .unwrap();
@@ -234,10 +264,7 @@ fn calls_run_at_the_same_time_up_to_the_limit() {
         assert_eq!(waits.join().unwrap(), b"over\n");
     });
     let one = Served::start(&["--max-concurrent", "1"], "echo $$ >>pids; cat p; echo $$");
-    std::process::Command::new("mkfifo")
-        .arg(one.file("p"))
-        .status()
-        .unwrap();
+    Command::new("mkfifo").arg(one.file("p")).status().unwrap();
     let door = one.open();
     std::thread::scope(|scope| {
         let calls: Vec<_> = (0..3)
