@@ -8,6 +8,7 @@ mod descriptors;
 mod detach;
 mod hex;
 mod info;
+mod keyboard;
 mod ls;
 mod open;
 mod output;
