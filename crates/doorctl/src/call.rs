@@ -151,6 +151,6 @@ fn failed(error: &CallError, door: &DoorHandle, options: &Options) -> anyhow::Re
         CallError::ArgumentTooLarge | CallError::DescriptorsRefused => (4, error.to_string()),
         _ => (1, error.to_string()),
     };
-    eprintln!("doorctl: {}: {why}", options.path.display());
+    output::say(format_args!("{}: {why}", options.path.display()));
     Ok(ExitCode::from(code))
 }

@@ -94,7 +94,7 @@ pub(crate) fn to_json(descriptors: &[ReceivedDescriptor]) -> Vec<serde_json::Val
 pub(crate) fn report(descriptors: &[ReceivedDescriptor]) {
     for (number, descriptor) in descriptors.iter().enumerate() {
         let (kind, name) = describe(descriptor);
-        eprintln!("doorctl: descriptor {number} of the answer: {kind} {name}");
+        output::say(format_args!("descriptor {number} of the answer: {kind} {name}"));
     }
 }
 

@@ -8,10 +8,12 @@ mod descriptors;
 mod detach;
 mod hex;
 mod info;
+mod keyboard;
 mod ls;
 mod open;
 mod output;
 mod proc;
+mod program;
 mod serve;
 mod serve_io;
 mod sock_diag;
@@ -36,7 +38,7 @@ pub fn main() -> ExitCode {
         Ok(code) => code,
         Err(error) if output::is_broken_pipe(&error) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("doorctl: {error:#}");
+            output::say(format_args!("{error:#}"));
             ExitCode::FAILURE
         }
     }

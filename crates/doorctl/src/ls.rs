@@ -46,7 +46,7 @@ pub(crate) fn run(options: &Options, json: bool) -> anyhow::Result<()> {
         return output::print_json(&doors.into());
     }
     if doors.is_empty() {
-        eprintln!("doorctl: no doors here");
+        output::say("no doors here");
         return Ok(());
     }
     output::print(to_text(&doors, &holders, options.verbose))

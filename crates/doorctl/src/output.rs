@@ -1,5 +1,6 @@
 //! What is printed: standard output, tables, numbers for people.
 
+use std::fmt::Display;
 use std::io::{IsTerminal as _, Write as _};
 use std::time::Duration;
 
@@ -13,6 +14,12 @@ pub(crate) fn print(bytes: impl AsRef<[u8]>) -> anyhow::Result<()> {
 /// Prints JSON, for a person if a person looks.
 pub(crate) fn print_json(value: &serde_json::Value) -> anyhow::Result<()> {
     print(format!("{value:#}\n"))
+}
+
+/// Says a line on standard error, in one piece: commands of `serve` write there, too. What cannot be said is lost.
+pub(crate) fn say(what: impl Display) {
+    let line = format!("doorctl: {what}\n");
+    let _ = std::io::stderr().write_all(line.as_bytes());
 }
 
 /// True if an error says that nobody reads the output any more, as with `| head`.

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::ffi::OsString;
 use std::os::fd::OwnedFd;
-use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -18,17 +18,22 @@ use signal_hook::iterator::Signals;
 
 use crate::cli::seconds;
 use crate::serve_io::{self, Ended};
-use crate::sys;
+use crate::{output, program, sys};
 
 /// Make a door of a command: each call runs it with the argument on its standard input; what it prints is the answer.
 ///
 /// The command's environment has DOOR_PATH, DOOR_CALLER_PID, DOOR_CALLER_UID, DOOR_CALLER_GID, DOOR_CALLER_EUID,
 /// DOOR_CALLER_EGID, and DOOR_FDS, the number of descriptors the caller sent, which are 3, 4 and so on. Its standard error is
 /// that of doorctl. If it exits with anything but 0, is killed, or prints too much, the call fails (EINTR), and doorctl says why
-/// on its standard error. If the caller gives up or dies, the command and its process group are killed.
+/// on its standard error. If the caller gives up or dies, the command and its process group are killed. Each command has a session
+/// and a process group of its own, without a terminal.
 ///
 /// Ends, and detaches the door, at SIGINT, SIGTERM or SIGHUP, and when the door is detached and nobody holds it any more. Commands
-/// that run then are killed.
+/// that run then are killed with their process groups.
+///
+/// Not killed is what has left the process group of its command, and what a command leaves running that has ended and whose output
+/// is closed. If doorctl itself is killed with SIGKILL, so are the commands, but not what they have started, nor a command with a
+/// set-user-ID or set-group-ID bit or file capabilities; and the path keeps a dead door, which 'doorctl detach' cleans up.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
     /// Where to attach the door. Made, for this user alone, if it does not exist.
@@ -48,7 +53,7 @@ pub(crate) struct Options {
     /// Kill a command that runs longer than this many seconds.
     #[arg(long, value_name = "SECONDS", value_parser = seconds)]
     time_limit: Option<Duration>,
-    /// The command and its arguments, after --.
+    /// The command and its arguments, after --. It must exist when doorctl starts.
     #[arg(last = true, required = true, value_name = "COMMAND")]
     command: Vec<OsString>,
 }
@@ -70,6 +75,7 @@ struct Running {
 
 pub(crate) fn run(options: Options) -> anyhow::Result<()> {
     let path = std::path::absolute(&options.path)?;
+    program::check(&options.command[0])?;
     // Before there is anything to clean up.
     let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP])?;
     let _reserved = if options.accept_fds {
@@ -105,7 +111,7 @@ pub(crate) fn run(options: Options) -> anyhow::Result<()> {
             error => error.into(),
         })
         .with_context(|| path.display().to_string())?;
-    eprintln!("doorctl: serving {}", path.display());
+    output::say(format_args!("serving {}", path.display()));
     signals.forever().next();
     drop(attachment);
     door.revoke();
@@ -121,7 +127,7 @@ impl Service {
                 let who = call
                     .credentials()
                     .map_or_else(|_| "?".to_owned(), |who| who.pid.to_string());
-                eprintln!("doorctl: call of process {who}: {why:#}");
+                output::say(format_args!("call of process {who}: {why:#}"));
                 // A door has no other way to answer with an error: its caller gets EINTR.
                 std::panic::resume_unwind(Box::new(()))
             }
@@ -151,9 +157,7 @@ impl Service {
             .env("DOOR_CALLER_EGID", who.egid.to_string())
             .env("DOOR_FDS", fds.len().to_string())
             .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            // Signals of the terminal are for doorctl, which kills what has to be killed.
-            .process_group(0);
+            .stdout(Stdio::piped());
         sys::prepare(&mut command, fds)?;
         let mut child = Group::spawn(self, &mut command)
             .with_context(|| format!("cannot run {}", name.to_string_lossy()))?;
@@ -204,7 +208,7 @@ fn describe(status: ExitStatus) -> String {
     }
 }
 
-/// A command and the process group it leads. Dropped before it has ended, both are killed.
+/// A command and the process group it leads, which it cannot leave. Dropped before it has ended, both are killed.
 struct Group<'a> {
     service: &'a Service,
     child: Child,

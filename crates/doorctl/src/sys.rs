@@ -9,8 +9,8 @@ use std::process::Command;
 /// Number of the first descriptor a command is given.
 pub(crate) const FIRST: i32 = 3;
 
-/// Gives `command` descriptors from [`FIRST`] on, and makes it end when the thread that starts it does. `fds` must lie beyond the
-/// numbers given.
+/// Gives `command` descriptors from [`FIRST`] on and a session of its own, and makes it end when the thread that starts it does.
+/// `fds` must lie beyond the numbers given.
 ///
 /// # Errors
 /// `InvalidInput` if one of `fds` lies among the numbers given.
@@ -27,6 +27,9 @@ pub(crate) fn prepare(command: &mut Command, fds: Vec<OwnedFd>) -> io::Result<()
     let between = move || {
         // Kept alive until here by the move.
         let _ = &fds;
+        // Signals of the terminal are for doorctl, which kills what has to be killed. Who leads a session cannot leave its group.
+        // SAFETY: no arguments.
+        let session = unsafe { libc::setsid() };
         // SAFETY: sets an attribute of this process, which has one thread.
         let status = unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
         // SAFETY: no arguments.
@@ -37,7 +40,7 @@ pub(crate) fn prepare(command: &mut Command, fds: Vec<OwnedFd>) -> io::Result<()
         unsafe { libc::sigemptyset(none.as_mut_ptr()) };
         // SAFETY: the set was filled just above.
         unsafe { libc::sigprocmask(libc::SIG_SETMASK, none.as_ptr(), std::ptr::null_mut()) };
-        if status != 0 || orphaned {
+        if session < 0 || status != 0 || orphaned {
             return Err(io::Error::from_raw_os_error(libc::ESRCH));
         }
         for (from, to) in &places {

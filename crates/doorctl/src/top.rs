@@ -9,6 +9,7 @@ use clap::Args;
 use door::Statistics;
 
 use crate::cli::seconds;
+use crate::keyboard::Keyboard;
 use crate::output::{self, Table};
 use crate::survey::{self, Found};
 use crate::{info, proc};
@@ -16,7 +17,7 @@ use crate::{info, proc};
 /// Watch the doors of this machine: calls a second, run time, threads, clients, errors.
 ///
 /// Doors with most calls come first. On a terminal the view is drawn over and over; elsewhere each round is printed below the last, with --json as one line per round.
-/// Run times are a sample: calls that woke a thread, and one in 61 of the others. Ctrl-C ends it.
+/// Run times are a sample: calls that woke a thread, and one in 61 of the others. The key q, or Ctrl-C, ends it.
 #[derive(Debug, Args)]
 pub(crate) struct Options {
     /// Only doors attached here or below.
@@ -54,10 +55,15 @@ struct Line<'a> {
 pub(crate) fn run(options: &Options, json: bool) -> anyhow::Result<()> {
     let rounds = if options.once { Some(1) } else { options.count };
     let redraw = std::io::stdout().is_terminal() && !json && !options.once;
+    let keyboard = if redraw { Keyboard::take()? } else { None };
     let (_, mut before) = look(options)?;
     let mut round = 0;
     loop {
-        std::thread::sleep(options.interval);
+        match &keyboard {
+            Some(keyboard) if keyboard.wait_for_end(options.interval)? => return Ok(()),
+            Some(_) => {}
+            None => std::thread::sleep(options.interval),
+        }
         let (doors, now) = look(options)?;
         let lines = compare(&doors, &before, &now);
         if json {

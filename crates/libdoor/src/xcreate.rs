@@ -1,6 +1,7 @@
 //! `door_xcreate`: private doors that bring their own way of making threads. door_xcreate(3C).
 #![allow(unsafe_code)]
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::ffi::{c_int, c_void};
 use std::os::fd::{AsFd, IntoRawFd};
@@ -55,7 +56,7 @@ enum State {
     Binding,
     /// Bound; waits for the verdict.
     Bound,
-    /// Could not bind itself.
+    /// Could not bind itself, or has ended before.
     Failed,
     /// Verdict: all threads are there, serve.
     Serve,
@@ -85,6 +86,20 @@ impl Handshake {
             .wait_while(self.lock(), |state| waits(*state))
             .unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// A handshake in the hands of its thread. Dropped before the thread is bound, it has failed: the application's set-up
+/// function may end the thread, and what the thread holds is dropped with it.
+struct Coming(Arc<Handshake>);
+
+impl Drop for Coming {
+    fn drop(&mut self) {
+        self.0.step(State::Binding, State::Failed);
+    }
+}
+
+thread_local! {
+    static COMING: Cell<Option<Coming>> = const { Cell::new(None) };
 }
 
 /// Handshakes by the number that is given out as `startfarg`: a start routine called twice, late, or with something
@@ -121,21 +136,22 @@ fn expect_thread(pool: &Arc<Pool>, template: Template, group: usize) -> usize {
 unsafe extern "C-unwind" fn start(argument: *mut c_void) -> *mut c_void {
     let found = sheltered(|| {
         let handshake = starting(|all| all.get(&argument.addr()).cloned()).ok_or(Errno(libc::EINVAL))?;
-        if handshake.step(State::Starting, State::Binding) {
-            Ok(handshake.template)
-        } else {
-            Err(Errno(libc::EINVAL))
+        if !handshake.step(State::Starting, State::Binding) {
+            return Err(Errno(libc::EINVAL));
         }
+        let template = handshake.template;
+        COMING.set(Some(Coming(handshake)));
+        Ok(template)
     });
     let Ok(template) = found else {
         return std::ptr::null_mut();
     };
     match template.setup {
-        // SAFETY: the application's own function with its own cookie.
+        // SAFETY: the application's own function with its own cookie. It may unwind: this frame owns nothing.
         Some(setup) => unsafe { setup(template.crcookie.0) },
         None => cancel::disable_deferred(),
     }
-    let serves = sheltered(|| bind(argument.addr()));
+    let serves = sheltered(bind);
     if serves == Ok(true) {
         worker::join_pool()
     } else {
@@ -144,18 +160,10 @@ unsafe extern "C-unwind" fn start(argument: *mut c_void) -> *mut c_void {
 }
 
 /// Binds this thread and waits for the verdict. True: serve.
-fn bind(number: usize) -> Result<bool, Errno> {
-    let handshake = starting(|all| all.get(&number).cloned()).ok_or(Errno(libc::EINVAL))?;
-    let bound = worker::bind_to(Arc::clone(&handshake.pool));
-    handshake.step(
-        State::Binding,
-        if bound.is_ok() {
-            State::Bound
-        } else {
-            State::Failed
-        },
-    );
-    bound?;
+fn bind() -> Result<bool, Errno> {
+    let Coming(handshake) = &COMING.take().ok_or(Errno(libc::EINVAL))?;
+    worker::bind_to(Arc::clone(&handshake.pool))?;
+    handshake.step(State::Binding, State::Bound);
     let verdict = handshake.wait_while(|state| state == State::Bound);
     if verdict != State::Serve {
         worker::unbind()?;

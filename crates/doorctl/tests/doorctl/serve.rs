@@ -1,6 +1,10 @@
 //! `doorctl serve`.
 
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::UnixDatagram;
 use std::path::Path;
+use std::process::Command;
 use std::time::Duration;
 
 use door::{Call, CallError, DoorHandle};
@@ -110,14 +114,89 @@ fn a_command_that_fails_fails_the_call_and_the_reason_is_told() {
     killed.program.wait_for("sh was killed by signal 15");
 }
 
+/// Commands share the standard error of doorctl, and may write to it at any moment.
 #[test]
-fn a_command_that_does_not_exist_fails_the_call() {
+fn what_is_told_of_a_call_is_one_line_that_nothing_comes_between() {
     let folder = tempfile::tempdir().unwrap();
     let path = path_in(folder.path(), "door");
-    let mut program = Running::start(&mut doorctl(&["serve", &path, "--", "/no/such/command"]));
+    let (ours, theirs) = UnixDatagram::pair().unwrap();
+    ours.set_read_timeout(Some(PATIENCE)).unwrap();
+    let hear = || {
+        let mut record = [0; 1000];
+        let size = ours.recv(&mut record).unwrap();
+        String::from_utf8(record[..size].to_vec()).unwrap()
+    };
+    let mut serve = Command::new("sh");
+    serve
+        .args(["-c", "exec \"$@\" 2>&0", "sh", env!("CARGO_BIN_EXE_doorctl")])
+        .args(["serve", &path, "--", "sh", "-c", "exit 7"])
+        .stdin(OwnedFd::from(theirs));
+    let _program = Running::start(&mut serve);
+    assert_eq!(hear(), format!("doorctl: serving {path}\n"));
+    let caller = Running::start(&mut doorctl(&["call", &path]));
+    let pid = caller.child.id();
+    assert_eq!(
+        hear(),
+        format!("doorctl: call of process {pid}: sh exited with status 7\n")
+    );
+}
+
+/// A file with a script, which may be executed or not.
+fn script_in(folder: &Path, name: &str, mode: u32) -> String {
+    let path = path_in(folder, name);
+    std::fs::write(&path, "#!/bin/sh\n").unwrap();
+    std::fs::set_permissions(&path, PermissionsExt::from_mode(mode)).unwrap();
+    path
+}
+
+#[test]
+fn a_command_that_cannot_be_run_is_an_error_at_the_start() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = path_in(folder.path(), "door");
+    let plain = script_in(folder.path(), "plain", 0o644);
+    let cases = [
+        ("nosuchcommand", "not found in PATH"),
+        ("plain", "no permission to execute it"),
+        ("/no/such/command", "No such file"),
+        (&plain, "no permission to execute it"),
+        (folder.path().to_str().unwrap(), "no permission to execute it"),
+    ];
+    for (command, why) in cases {
+        let mut serve = doorctl(&["serve", &path, "--", command]);
+        let mut program = Running::start(serve.env("PATH", folder.path()));
+        let said = program.wait_for("");
+        assert!(
+            said.starts_with(&format!("doorctl: cannot run {command}: {why}")),
+            "{said}"
+        );
+        assert_eq!(program.end().0, Some(1));
+        assert!(!std::fs::exists(&path).unwrap());
+    }
+}
+
+#[test]
+fn a_command_is_found_in_any_folder_of_the_path() {
+    let folders = [(); 3].map(|()| tempfile::tempdir().unwrap());
+    script_in(folders[1].path(), "command", 0o644);
+    script_in(folders[2].path(), "command", 0o755);
+    let search = std::env::join_paths(folders.iter().map(tempfile::TempDir::path)).unwrap();
+    let path = path_in(folders[0].path(), "door");
+    let mut serve = doorctl(&["serve", &path, "--", "command"]);
+    let mut program = Running::start(serve.env("PATH", search));
     program.wait_for("serving");
+    assert_eq!(call(&DoorHandle::open(&path).unwrap(), b"").unwrap(), b"");
+}
+
+#[test]
+fn a_command_that_disappears_fails_the_call() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = path_in(folder.path(), "door");
+    let command = script_in(folder.path(), "command", 0o755);
+    let mut program = Running::start(&mut doorctl(&["serve", &path, "--", &command]));
+    program.wait_for("serving");
+    std::fs::remove_file(&command).unwrap();
     assert_eq!(run(&["call", &path]).code, Some(3));
-    program.wait_for("cannot run /no/such/command");
+    program.wait_for(&format!("cannot run {command}"));
 }
 
 #[test]
@@ -135,7 +214,7 @@ fn descriptors_are_passed_on_from_3() {
     assert_eq!(door.call_with(request).unwrap().data(), b"2\nonetwo");
     // None of doorctl's own descriptors are there: no others than a command of this test has.
     let bare = Served::start(&["--accept-fds"], "ls /proc/self/fd");
-    let here = std::process::Command::new("sh")
+    let here = Command::new("sh")
         .args(["-c", "ls /proc/self/fd"])
         .output()
         .unwrap();
@@ -185,10 +264,7 @@ fn calls_run_at_the_same_time_up_to_the_limit() {
         assert_eq!(waits.join().unwrap(), b"over\n");
     });
     let one = Served::start(&["--max-concurrent", "1"], "echo $$ >>pids; cat p; echo $$");
-    std::process::Command::new("mkfifo")
-        .arg(one.file("p"))
-        .status()
-        .unwrap();
+    Command::new("mkfifo").arg(one.file("p")).status().unwrap();
     let door = one.open();
     std::thread::scope(|scope| {
         let calls: Vec<_> = (0..3)
@@ -248,6 +324,32 @@ fn signals_detach_the_door_and_kill_what_runs() {
         wait_until_gone(&pid);
         assert_eq!(caller.join().unwrap().code, Some(3));
     }
+}
+
+/// The command has ended by then; its output has not.
+#[test]
+fn what_a_command_has_started_and_left_is_killed_with_the_call() {
+    for ends_caller in [true, false] {
+        let mut served = Served::start(&[], "sleep 1000 & echo $! >child");
+        let caller = Running::start(&mut doorctl(&["call", &served.path]));
+        let pid = pid_in(&served.file("child"));
+        if ends_caller {
+            drop(caller);
+        } else {
+            served.program.signal(Signal::TERM);
+            assert_eq!(served.program.end().0, Some(0));
+        }
+        wait_until_gone(&pid);
+    }
+}
+
+#[test]
+fn a_command_leads_a_session_of_its_own() {
+    // Fields 5 and 6 are the process group and the session.
+    let served = Served::start(&[], "read -r line </proc/$$/stat; set -- $line; echo $$ $5 $6");
+    let told = String::from_utf8(call(&served.open(), b"").unwrap()).unwrap();
+    let numbers: Vec<&str> = told.split_whitespace().collect();
+    assert_eq!(numbers, [numbers[0]; 3]);
 }
 
 #[test]

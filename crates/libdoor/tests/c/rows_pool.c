@@ -1,6 +1,8 @@
 /* DR-077 to DR-100 and DR-173: server threads, pools, door_return(). */
 #include "rows.h"
 
+#include <dirent.h>
+#include <setjmp.h>
 #include <sys/syscall.h>
 
 /* Posts 0 and waits for event 1. */
@@ -589,6 +591,92 @@ static void row_100(void) {
     finish(&server);
 }
 
+/* ---- set-up functions that end their thread ---- */
+
+static enum { EXITS, IS_CANCELLED, JUMPS_OUT } xway;
+static int xspared; /* so many threads are left alone */
+
+struct xthread {
+    void *(*body)(void *);
+    void *argument;
+};
+
+static _Thread_local jmp_buf xout;
+
+static void *xrun(void *argument) {
+    struct xthread thread = *(struct xthread *)argument;
+    free(argument);
+    return setjmp(xout) == 0 ? thread.body(thread.argument) : NULL;
+}
+
+static int xcreate_running(door_info_t *info, void *(*body)(void *), void *argument, void *cookie) {
+    struct xthread *thread = malloc(sizeof *thread);
+    (void)info, (void)cookie;
+    CHECK(thread != NULL);
+    *thread = (struct xthread){body, argument};
+    xcreations++;
+    start(xrun, thread);
+    return 1;
+}
+
+static void xsetup_that_ends(void *cookie) {
+    (void)cookie;
+    if (xsetups++ < xspared)
+        return;
+    switch (xway) {
+    case EXITS:
+        pthread_exit(NULL);
+    case IS_CANCELLED:
+        pthread_cancel(pthread_self());
+        pthread_testcancel();
+        break;
+    case JUMPS_OUT:
+        longjmp(xout, 1);
+    }
+}
+
+static int task_count(void) {
+    DIR *list = opendir("/proc/self/task");
+    int count = 0;
+    CHECK(list != NULL);
+    while (readdir(list) != NULL)
+        count++;
+    closedir(list);
+    return count - 2; /* "." and ".." */
+}
+
+struct counts {
+    int open, tasks;
+};
+
+static int counts_are(void *before) {
+    const struct counts *counts = before;
+    return open_count() == counts->open && task_count() == counts->tasks;
+}
+
+static void row_951(void) {
+    CHECK(door_create(echo, NULL, 0) >= 0); /* what the library itself opens is open now, its threads run */
+    struct counts before = {open_count(), task_count()};
+    for (xspared = 0; xspared <= 2; xspared++) {
+        for (xway = EXITS; xway <= JUMPS_OUT; xway++) {
+            xsetups = 0;
+            FAILS(door_xcreate(echo, NULL, 0, xcreate_running, xsetup_that_ends, NULL, 3), EBADF);
+            await_state(counts_are, &before, "nothing is left of the door");
+        }
+    }
+}
+
+/* The thread that would make the pool larger ends: the pool serves on as it is. */
+static void row_952(void) {
+    xspared = 1;
+    int door = door_xcreate(answer_thread, NULL, 0, xcreate_running, xsetup_that_ends, NULL, 1);
+    CHECK(door >= 0);
+    pid_t first = thread_of(door);
+    SAME(thread_of(door), first);
+    SAME(xsetups, xcreations);
+    CHECK(xcreations >= 2);
+}
+
 static void row_173(void) {
     door_server_create(no_creation);
     int door = door_create(answer_thread, NULL, DOOR_PRIVATE);
@@ -606,5 +694,6 @@ const struct row rows_pool[] = {
     {77, row_077}, {78, row_078}, {79, row_079}, {80, row_080}, {81, row_081}, {82, row_082},   {83, row_083},
     {84, row_084}, {85, row_085}, {86, row_086}, {87, row_087}, {88, row_088}, {89, row_089},   {90, row_090},
     {91, row_091}, {92, row_092}, {93, row_093}, {94, row_094}, {95, row_095}, {96, row_096},   {97, row_097},
-    {98, row_098}, {99, row_099}, {100, row_100}, {173, row_173}, {950, row_950}, {0, NULL},
+    {98, row_098}, {99, row_099}, {100, row_100}, {173, row_173}, {950, row_950},
+    {951, row_951}, {952, row_952}, {0, NULL},
 };

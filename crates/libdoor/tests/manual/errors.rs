@@ -42,11 +42,6 @@ const OTHERWISE: &[(&str, &str, Otherwise)] = &[
     ("door_call", "EAGAIN", Otherwise::Row("dr_068")),
     ("door_call", "ENOMEM", Otherwise::Reason(NO_MEMORY)),
     ("door_ucred", "ENOMEM", Otherwise::Reason(NO_MEMORY)),
-    (
-        "door_xcreate",
-        "EBADF",
-        Otherwise::Reason("needs a thread for which the C library has no thread-specific data"),
-    ),
 ];
 
 const NO_MEMORY: &str = "where memory is that short, a small allocation may fail first, and ends the process";

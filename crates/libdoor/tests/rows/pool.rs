@@ -131,3 +131,13 @@ fn dr_173_last_parked_thread_serves_first() {
 fn a_thread_that_dozes_for_one_client_serves_another() {
     row(950);
 }
+
+#[test]
+fn xcreate_comes_back_if_a_set_up_function_ends_its_thread() {
+    row(951);
+}
+
+#[test]
+fn a_pool_whose_new_thread_ends_in_its_set_up_serves_on() {
+    row(952);
+}
