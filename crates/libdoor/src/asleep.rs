@@ -54,7 +54,8 @@ impl Caller {
         let next = (self.call.load(Ordering::Relaxed) | STATE).wrapping_add(1);
         self.call.store(next | BEGINS, Ordering::Relaxed);
         barrier::light();
-        !self.marked.load(Ordering::Relaxed)
+        // Whoever has taken a mark back has cancelled before.
+        !self.marked.load(Ordering::Acquire)
     }
 
     /// Its thread has got so far. True if it was left a mark, which is gone now.
@@ -74,7 +75,7 @@ impl Caller {
         if self.call.load(Ordering::Acquire) & STATE == BEGINS {
             return None;
         }
-        // SAFETY: as the caller of `pthread_cancel` vouches; that the thread ends meanwhile is ruled out by the lock of its list.
+        // SAFETY: as the caller of `pthread_cancel` vouches.
         let result = unsafe { next_pthread_cancel(self.thread) };
         self.marked.store(false, Ordering::Release);
         Some(result)
@@ -162,8 +163,9 @@ impl Stay {
         match unsafe { CALLER.get().as_ref() } {
             Some(caller) if caller.forks == crate::worker::forks() => {
                 before = caller.call.load(Ordering::Relaxed);
-                if before & STATE == BEGINS {
+                if before & STATE != ALONE {
                     // What is interrupted goes on after this, and acts on marks for both.
+                    caller.call.store(before & !STATE | BEGINS, Ordering::Relaxed);
                     return Self {
                         before,
                         disabled: Some(cancel::disable()),
@@ -210,8 +212,10 @@ impl Stay {
     /// The call is over. If it was `interrupted`, and nothing is lost, acts on a cancellation.
     #[inline]
     pub(crate) fn end(self, interrupted: bool) {
-        if self.before & STATE != BEGINS {
-            change(self.before & STATE);
+        if self.before & STATE != BEGINS && change(self.before & STATE) && self.before & STATE == SLEEPS {
+            // The call that goes on would not look again.
+            // SAFETY: always succeeds.
+            wake(unsafe { libc::pthread_self() });
         }
         if let Some(state) = self.disabled {
             if interrupted {
@@ -272,34 +276,62 @@ fn is_in_force() -> bool {
 /// The thread exists.
 #[unsafe(no_mangle)]
 pub(crate) unsafe extern "C-unwind" fn pthread_cancel(thread: libc::pthread_t) -> c_int {
-    let is_it = |caller: &&Arc<Caller>| caller.thread == thread;
     // SAFETY: always succeeds.
-    let other = thread != unsafe { libc::pthread_self() };
-    let cancelled = {
-        let callers = callers();
-        let caller = callers.iter().find(is_it).filter(|_| other);
-        caller.map(|caller| caller.cancel())
+    if thread == unsafe { libc::pthread_self() } {
+        if mark_this() {
+            return 0;
+        }
+        // SAFETY: this thread exists. With asynchronous cancellation it ends here: this frame owns nothing.
+        let result = unsafe { next_pthread_cancel(thread) };
+        if result == 0 {
+            wake(thread);
+        }
+        return result;
+    }
+    // An asynchronous cancellation of this thread would leave the list locked.
+    let state = cancel::disable();
+    let caller = caller(thread);
+    let result = match &caller {
+        Some(caller) => caller.cancel(),
+        // SAFETY: as the caller vouches.
+        None => Some(unsafe { next_pthread_cancel(thread) }),
     };
-    let result = match cancelled {
-        Some(Some(result)) => result,
-        Some(None) => return 0,
-        // SAFETY: as the caller vouches. With asynchronous cancellation of its own this thread ends here: this frame owns nothing.
-        None => unsafe { next_pthread_cancel(thread) },
-    };
-    if result == 0 {
-        // Either the thread sees that it is cancelled, or it is seen here to call.
-        barrier::heavy();
-        let called = callers().iter().find(is_it).cloned();
-        let called = called.map(|caller| (caller.call.load(Ordering::Acquire), caller));
-        if let Some(called) = called.filter(|(call, _)| call & STATE != ALONE) {
-            let called = Box::into_raw(Box::new(called));
-            if cancel::start_detached(interrupt, called.cast()).is_err() {
-                // SAFETY: from `into_raw` just above, and the thread that would have taken it does not exist.
-                drop(unsafe { Box::from_raw(called) });
-            }
+    drop(caller);
+    if result == Some(0) {
+        wake(thread);
+    }
+    cancel::restore(state);
+    result.unwrap_or(0)
+}
+
+/// The record of a thread that has made calls.
+fn caller(thread: libc::pthread_t) -> Option<Arc<Caller>> {
+    callers().iter().find(|caller| caller.thread == thread).cloned()
+}
+
+/// True if this thread has left itself a mark: a signal handler cancels it, and what it has interrupted must not be unwound.
+fn mark_this() -> bool {
+    // SAFETY: as in `Stay::begin`.
+    let caller = unsafe { CALLER.get().as_ref() };
+    let begins = caller.filter(|caller| caller.call.load(Ordering::Relaxed) & STATE == BEGINS);
+    if let Some(caller) = begins {
+        caller.marked.store(true, Ordering::Relaxed);
+    }
+    begins.is_some()
+}
+
+/// Interrupts the call of a thread that has just been cancelled, if it is in one.
+fn wake(thread: libc::pthread_t) {
+    // Either the thread sees that it is cancelled, or it is seen here to call.
+    barrier::heavy();
+    let called = caller(thread).map(|caller| (caller.call.load(Ordering::Acquire), caller));
+    if let Some(called) = called.filter(|(call, _)| call & STATE != ALONE) {
+        let called = Box::into_raw(Box::new(called));
+        if cancel::start_detached(interrupt, called.cast()).is_err() {
+            // SAFETY: from `into_raw` just above, and the thread that would have taken it does not exist.
+            drop(unsafe { Box::from_raw(called) });
         }
     }
-    result
 }
 
 /// Interrupts a call until it is over: a thread that was about to go to sleep would not notice a single time. The thread's next call, which
