@@ -185,8 +185,11 @@ impl Stay {
             before,
             disabled: None,
         };
-        if !acts_on_marks && stay.disable() {
-            stay.disabled.map(cancel::act_on_pending);
+        if !acts_on_marks
+            && stay.disable()
+            && let Some(state) = stay.disabled
+        {
+            cancel::act_on_pending(state);
         }
         stay
     }
