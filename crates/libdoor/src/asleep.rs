@@ -61,7 +61,8 @@ impl Caller {
         let next = (self.call.load(Ordering::Relaxed) | STATE).wrapping_add(1);
         self.call.store(next | BEGINS, Ordering::Relaxed);
         barrier::light();
-        self.mark.load(Ordering::Relaxed) == UNMARKED
+        // Whoever has taken a mark back has cancelled before.
+        self.mark.load(Ordering::Acquire) == UNMARKED
     }
 
     /// Its thread has got so far. True if it was left a mark, which is gone now.
@@ -79,7 +80,7 @@ impl Caller {
             .is_ok()
     }
 
-    /// Cancels the thread, which is not this one; `None` if it does that itself.
+    /// Cancels the thread, which is not this one; `None` if it does that itself. Never both: after the first it may not exist any more.
     ///
     /// # Safety
     /// The thread exists.
@@ -178,8 +179,9 @@ impl Stay {
         match unsafe { CALLER.get().as_ref() } {
             Some(caller) if caller.forks == crate::worker::forks() => {
                 before = caller.call.load(Ordering::Relaxed);
-                if before & STATE == BEGINS {
+                if before & STATE != ALONE {
                     // What is interrupted goes on after this, and acts on marks for both.
+                    caller.call.store(before & !STATE | BEGINS, Ordering::Relaxed);
                     return Self {
                         before,
                         disabled: Some(cancel::disable()),
@@ -199,8 +201,11 @@ impl Stay {
             before,
             disabled: None,
         };
-        if !acts_on_marks && stay.disable() {
-            stay.disabled.map(cancel::act_on_pending);
+        if !acts_on_marks
+            && stay.disable()
+            && let Some(state) = stay.disabled
+        {
+            cancel::act_on_pending(state);
         }
         stay
     }
@@ -226,8 +231,10 @@ impl Stay {
     /// The call is over. If it was `interrupted`, and nothing is lost, acts on a cancellation.
     #[inline]
     pub(crate) fn end(self, interrupted: bool) {
-        if self.before & STATE != BEGINS {
-            change(self.before & STATE);
+        if self.before & STATE != BEGINS && change(self.before & STATE) && self.before & STATE == SLEEPS {
+            // The call that goes on would not look again.
+            // SAFETY: always succeeds.
+            wake(unsafe { libc::pthread_self() });
         }
         if let Some(state) = self.disabled {
             if interrupted {
@@ -288,34 +295,63 @@ fn is_in_force() -> bool {
 /// The thread exists.
 #[unsafe(no_mangle)]
 pub(crate) unsafe extern "C-unwind" fn pthread_cancel(thread: libc::pthread_t) -> c_int {
-    let caller = || callers().iter().find(|caller| caller.thread == thread).cloned();
     // SAFETY: always succeeds.
-    let result = if thread == unsafe { libc::pthread_self() } {
-        // SAFETY: this thread exists. If its cancellation is asynchronous it ends here, in a frame that owns nothing.
-        unsafe { next_pthread_cancel(thread) }
-    } else if let Some(caller) = caller() {
-        // SAFETY: as the caller of this function vouches.
-        match unsafe { caller.cancel() } {
-            Some(result) => result,
-            None => return 0,
+    if thread == unsafe { libc::pthread_self() } {
+        if mark_this() {
+            return 0;
         }
-    } else {
+        // SAFETY: this thread exists. With asynchronous cancellation it ends here: this frame owns nothing.
+        let result = unsafe { next_pthread_cancel(thread) };
+        if result == 0 {
+            wake(thread);
+        }
+        return result;
+    }
+    // An asynchronous cancellation of this thread would leave the list locked.
+    let state = cancel::disable();
+    let caller = caller(thread);
+    let result = match &caller {
         // SAFETY: as the caller vouches.
-        unsafe { next_pthread_cancel(thread) }
+        Some(caller) => unsafe { caller.cancel() },
+        // SAFETY: as the caller vouches.
+        None => Some(unsafe { next_pthread_cancel(thread) }),
     };
-    if result == 0 {
-        // Either the thread sees that it is cancelled, or it is seen here to call.
-        barrier::heavy();
-        let called = caller().map(|caller| (caller.call.load(Ordering::Acquire), caller));
-        if let Some(called) = called.filter(|(call, _)| call & STATE != ALONE) {
-            let called = Box::into_raw(Box::new(called));
-            if cancel::start_detached(interrupt, called.cast()).is_err() {
-                // SAFETY: from `into_raw` just above, and the thread that would have taken it does not exist.
-                drop(unsafe { Box::from_raw(called) });
-            }
+    drop(caller);
+    if result == Some(0) {
+        wake(thread);
+    }
+    cancel::restore(state);
+    result.unwrap_or(0)
+}
+
+/// The record of a thread that has made calls.
+fn caller(thread: libc::pthread_t) -> Option<Arc<Caller>> {
+    callers().iter().find(|caller| caller.thread == thread).cloned()
+}
+
+/// True if this thread has left itself a mark: a signal handler cancels it, and what it has interrupted must not be unwound.
+fn mark_this() -> bool {
+    // SAFETY: as in `Stay::begin`.
+    let caller = unsafe { CALLER.get().as_ref() };
+    let begins = caller.filter(|caller| caller.call.load(Ordering::Relaxed) & STATE == BEGINS);
+    if let Some(caller) = begins {
+        caller.mark.store(LEFT, Ordering::Relaxed);
+    }
+    begins.is_some()
+}
+
+/// Interrupts the call of a thread that has just been cancelled, if it is in one.
+fn wake(thread: libc::pthread_t) {
+    // Either the thread sees that it is cancelled, or it is seen here to call.
+    barrier::heavy();
+    let called = caller(thread).map(|caller| (caller.call.load(Ordering::Acquire), caller));
+    if let Some(called) = called.filter(|(call, _)| call & STATE != ALONE) {
+        let called = Box::into_raw(Box::new(called));
+        if cancel::start_detached(interrupt, called.cast()).is_err() {
+            // SAFETY: from `into_raw` just above, and the thread that would have taken it does not exist.
+            drop(unsafe { Box::from_raw(called) });
         }
     }
-    result
 }
 
 /// Interrupts a call until it is over: a thread that was about to go to sleep would not notice a single time. The thread's next call, which

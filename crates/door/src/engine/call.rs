@@ -254,17 +254,11 @@ impl Posted {
         }
     }
 
-    /// Goes on after an answer that is no reply.
+    /// Goes on after an answer that is no reply: to wait for another, or not.
     #[cold]
-    fn go_on_after(
-        self,
-        undelivered: Undelivered,
-        target: &Target,
-        request: &CallRequest<'_>,
-        sink: &mut dyn ReplySink,
-    ) -> Result<usize, Trouble> {
+    fn go_on_after(self, undelivered: Undelivered, target: &Target) -> Result<Self, Trouble> {
         let trouble = match undelivered {
-            Undelivered::TurnedDown => return conclude(self, target, request, sink),
+            Undelivered::TurnedDown => return Ok(self),
             Undelivered::Failed(failure) => Trouble::Failed(failure),
             Undelivered::Stale => {
                 target.forget(&self.taken.link);
@@ -377,19 +371,22 @@ pub(super) fn conclude(
     if posted.supplied < request.data.len() {
         waited = posted.supply_rest(request);
     }
-    if let Err(ended) = waited.and_then(|()| posted.wait(patience, |_| false)) {
-        return Err(posted.give_up(target, ended));
-    }
-    let seq = posted.seq;
-    let Hold {
-        link, index, spin, ..
-    } = &mut *posted.taken;
-    match deliver(link, *index, seq, spin, patience, sink) {
-        Ok(bytes) => {
-            posted.taken.keep();
-            Ok(bytes)
+    // No recursion: a server may take its answer back as often as it likes.
+    loop {
+        if let Err(ended) = waited.and_then(|()| posted.wait(patience, |_| false)) {
+            return Err(posted.give_up(target, ended));
         }
-        Err(undelivered) => posted.go_on_after(undelivered, target, request, sink),
+        let seq = posted.seq;
+        let Hold {
+            link, index, spin, ..
+        } = &mut *posted.taken;
+        match deliver(link, *index, seq, spin, patience, sink) {
+            Ok(bytes) => {
+                posted.taken.keep();
+                return Ok(bytes);
+            }
+            Err(undelivered) => posted = posted.go_on_after(undelivered, target)?,
+        }
     }
 }
 

@@ -152,6 +152,16 @@ fn a_thread_is_cancelled_at_any_moment_of_a_call() {
 }
 
 #[test]
+fn a_signal_handler_cancels_its_thread_at_any_moment_of_a_call() {
+    answers("own.c", "500 cancelled, 0 wrong\n", None);
+}
+
+#[test]
+fn a_client_without_room_for_descriptors_waits_however_often_they_are_offered() {
+    answers("full.c", "20000 offers in vain\n", None);
+}
+
+#[test]
 fn cleanup_handlers_run_when_a_client_gives_up_or_is_killed() {
     answers(
         "cleanup.c",
