@@ -248,8 +248,21 @@ pub(crate) struct Advantage {
 const NO_PRIVATE_COPY: &str =
     "its server reads what the client can change meanwhile, and is a processor busy all the time";
 
+/// Measured with one side's sleeps without a limit, and in turns with sockets for many rounds: docs/performance.md.
+const WAKING: &str = "waking both sides takes nearly all of it: who does that once each is level, and which is ahead differs from run to run";
+
+const fn wakes_as_often(row: &'static str, of: &'static str) -> Advantage {
+    Advantage { row, of, why: WAKING }
+}
+
 /// All that are known.
 pub(crate) const ADVANTAGES: &[Advantage] = &[
+    wakes_as_often("null call, asleep", "stream"),
+    wakes_as_often("null call, asleep", "seqpacket"),
+    wakes_as_often("null call, asleep, two cores", "stream"),
+    wakes_as_often("null call, asleep, two cores", "seqpacket"),
+    wakes_as_often("null call, asleep, one core", "stream"),
+    wakes_as_often("null call, asleep, one core", "seqpacket"),
     Advantage {
         row: "64 KiB argument",
         of: "iceoryx2",
