@@ -44,19 +44,14 @@ pub(super) struct Standing {
     pub(super) other: &'static str,
     /// Why the other may be ahead, if that is known.
     pub(super) why: Option<&'static str>,
-    /// How many times as good the door is.
-    pub(super) times: Ratio,
+    pub(super) times: f64,
 }
 
 impl Standing {
     pub(super) fn word(&self) -> String {
         match self.why {
-            _ if self.times.median >= 1.0 => "ahead".to_owned(),
+            _ if self.times >= 1.0 => "ahead".to_owned(),
             Some(why) => format!("behind, because {why}"),
-            // What one round says the next contradicts: the machine differs more from round to round than the two do.
-            None if self.times.highest >= 1.0 => {
-                format!("level ({:.2} to {:.2})", self.times.lowest, self.times.highest)
-            }
             None => "BEHIND".to_owned(),
         }
     }
@@ -69,7 +64,7 @@ impl std::fmt::Display for Standing {
             "{:<30} {:<18} {:>7.2} times as good as {}: {}",
             self.row,
             self.door,
-            self.times.median,
+            self.times,
             self.other,
             self.word()
         )
